@@ -1,0 +1,62 @@
+# Needs Python >= 3.11 with pip and venv; everything else is installed into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+# A plain `torch` may fetch a CUDA build of several gigabytes that the tests never
+# use, and the tests are proven against this release.
+TORCH := torch==2.13.0
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format clean
+
+help:
+	@echo 'make demo [BACKEND=tensorflow|jax|torch] [ARGS="--broken zero-init"]'
+	@echo '                            train on real digits and write a report'
+	@echo 'make test                   one suite on all three backends, then the wheel'
+	@echo 'make test BACKEND=jax       the suite on one backend'
+	@echo 'make lint                   ruff and mypy'
+	@echo 'make format                 let ruff repair what it can'
+	@echo 'make clean                  remove .venv and everything that was built'
+
+# The stamp is written last: an interrupted step is begun again from an empty folder.
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) \
+	  else f"Python >= 3.11 is needed, {sys.executable} is {v[0]}.{v[1]}. " \
+	  "Name another one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.demo-%: $(VENV)/.made setup.cfg pyproject.toml
+	$(if $(filter torch,$*),$(PY) -m pip install '$(TORCH)')
+	$(PY) -m pip install --editable '.[$*,report]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.made setup.cfg pyproject.toml
+	$(PY) -m pip install '$(TORCH)'
+	$(PY) -m pip install --editable '.[tensorflow,jax,torch,search,report,test]'
+	@touch $@
+
+demo: BACKEND ?= tensorflow
+demo: | $(VENV)/.made
+	$(if $(filter tensorflow jax torch,$(BACKEND)),,\
+	  $(error BACKEND must be tensorflow, jax or torch. Received: $(BACKEND)))
+	@$(MAKE) --no-print-directory $(VENV)/.demo-$(BACKEND)
+	KERAS_BACKEND=$(BACKEND) $(PY) -m keras_practices demo $(ARGS)
+
+test: $(VENV)/.test
+	$(PY) tests/run_suite.py $(BACKEND)
+
+lint: $(VENV)/.test
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+format: $(VENV)/.test
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
