@@ -1,0 +1,1 @@
+"""Private helpers without any practice in them; no promise of stability."""
