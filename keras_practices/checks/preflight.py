@@ -1,0 +1,146 @@
+"""Everything that is looked at before training, within a time budget."""
+
+import dataclasses
+import time
+import warnings
+
+from keras_practices._core.validation import check_number
+from keras_practices.errors import first_line
+from keras_practices.findings import Finding
+from keras_practices.measures import before
+from keras_practices.measures.arrays import measure_finite
+from keras_practices.measures.model_card import has_custom_train_step
+from keras_practices.measures.model_card import measure_model
+from keras_practices.measures.sample import Sample
+from keras_practices.measures.set_up import check_model
+from keras_practices.rules import check_codes
+from keras_practices.rules import explain
+from keras_practices.rules import run_rules
+
+
+@dataclasses.dataclass
+class Preflight:
+    """What was measured before training.
+
+    Attributes:
+        figures: Name → plain figures, what the rules read.
+        not_measured: Pairs `(what, why)`.
+        timings: What → seconds.
+        findings: Explained findings, most probable cause first.
+    """
+
+    figures: dict = dataclasses.field(default_factory=dict)
+    not_measured: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    timings: dict[str, float] = dataclasses.field(default_factory=dict)
+    findings: list[Finding] = dataclasses.field(default_factory=list)
+
+
+def preflight(
+    model,
+    sample: Sample,
+    *,
+    whole=(None, None),
+    select=None,
+    ignore=None,
+    budget_seconds=20.0,
+    owner="check",
+) -> Preflight:
+    """Measures a model and a sample of its data, and runs the rules over it.
+
+    Args:
+        model: Built and compiled Keras model; it is not written.
+        sample: From `take_sample`.
+        whole: `(x, y)` in full where they are arrays, to look at every row.
+        select: Rule codes to run, None for all.
+        ignore: Rule codes to leave out.
+        budget_seconds: Seconds for all of it; trials that no longer fit in are
+            listed as not measured.
+        owner: Name for error messages.
+
+    Returns:
+        A `Preflight`.
+
+    Raises:
+        ValueError, TypeError: bad arguments, before anything is run.
+    """
+    check_model(owner, model)
+    check_number(owner, "budget_seconds", budget_seconds, low=0)
+    select = check_codes(owner, "select", select)
+    ignore = check_codes(owner, "ignore", ignore)
+    run = _Run(Preflight(), time.perf_counter() + budget_seconds)
+    x, y = (
+        part if part is not None else own
+        for part, own in zip(whole, (sample.x, sample.y), strict=True)
+    )
+    run.measure("finite inputs", lambda: {"inputs_finite": measure_finite(x, "inputs")})
+    run.measure(
+        "finite targets", lambda: {"targets_finite": measure_finite(y, "targets")}
+    )
+    run.measure("model", lambda: {"model": measure_model(model)})
+    run.measure("outputs", lambda: before.figures_of_outputs(model, sample))
+    run.measure("layers", lambda: before.figures_of_layers(model, sample))
+    _dry_run(run, model, sample)
+    result = run.result
+    found = run_rules(result.figures, stages=("before",), select=select, ignore=ignore)
+    result.findings = explain(found)
+    return result
+
+
+def _dry_run(run, model, sample):
+    """What needs a loss: the first loss and the tiny subset."""
+    figures = run.result.figures
+    reason = _why_no_loss(model, sample, figures)
+    if reason is not None:
+        run.result.not_measured += [("initial loss", reason), ("tiny subset", reason)]
+        return
+    run.measure(
+        "initial loss",
+        lambda: before.figures_of_initial_loss(model, sample, figures["outputs"]),
+    )
+    # Half of what is left: the trial ends between two steps, a compilation may not.
+    run.measure(
+        "tiny subset",
+        lambda: before.figures_of_tiny_subset(
+            model, sample, figures["floor"], seconds=run.seconds_left() / 2
+        ),
+    )
+
+
+def _why_no_loss(model, sample, figures):
+    if has_custom_train_step(model):
+        return "the model trains by a train_step of its own"
+    if "outputs" not in figures:
+        return "the outputs could not be read"
+    if sample.y is None and getattr(model, "loss", None) is not None:
+        return "there are no targets"
+    if sample.y is None and not model.losses:
+        return "there are no targets and the model adds no loss of its own"
+    for name in ("inputs_finite", "targets_finite"):
+        if any(found["bad_rows"] for found in figures.get(name, {}).values()):
+            return "the data hold NaN or infinity"
+    return None
+
+
+class _Run:
+    """Runs one measure after the other; a failing one costs only itself."""
+
+    def __init__(self, result, deadline):
+        self.result = result
+        self.deadline = deadline
+
+    def seconds_left(self):
+        return max(0.0, self.deadline - time.perf_counter())
+
+    def measure(self, what, function):
+        begun = time.perf_counter()
+        if begun >= self.deadline:
+            self.result.not_measured.append((what, "the time budget was used up"))
+            return
+        try:
+            with warnings.catch_warnings():
+                # What Keras warns of here it says again when `fit` runs.
+                warnings.simplefilter("ignore")
+                self.result.figures.update(function())
+        except Exception as error:
+            self.result.not_measured.append((what, first_line(error)))
+        self.result.timings[what] = time.perf_counter() - begun

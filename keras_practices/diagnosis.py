@@ -1,0 +1,401 @@
+"""The verbs that join checks, monitor and report: `check`, `diagnose`, `review`."""
+
+import math
+import time
+
+import keras
+
+from keras_practices._core.validation import check_number
+from keras_practices._core.validation import type_error
+from keras_practices._core.validation import value_error
+from keras_practices.callbacks import TrainingMonitor
+from keras_practices.checks import Preflight
+from keras_practices.checks import preflight
+from keras_practices.errors import first_line
+from keras_practices.measures.environment import measure_environment
+from keras_practices.measures.sample import MAX_ROWS
+from keras_practices.measures.sample import take_sample
+from keras_practices.measures.set_up import check_model
+from keras_practices.measures.side_state import snapshot
+from keras_practices.measures.training import latest_layers
+from keras_practices.measures.training import measure_training
+from keras_practices.measures.trials import measure_rates
+from keras_practices.record import Record
+from keras_practices.report import Report
+from keras_practices.rules import check_codes
+from keras_practices.rules import explain
+from keras_practices.rules import run_rules
+
+PROBE_ROWS = 256
+# Share of what can be lost that is still there when training is looked into further.
+_POOR = 0.5
+
+
+def check(
+    model,
+    x,
+    y=None,
+    *,
+    sample_weight=None,
+    validation_data=None,
+    select=None,
+    ignore=None,
+    budget_seconds=20.0,
+) -> Report:
+    """Finds out before training what is wrong with model, settings and data.
+
+    Reads model and compile settings, looks at a sample of the data, and runs a few
+    steps on state at the side. The model's variables are never written.
+
+    Args:
+        model: Built and compiled Keras model.
+        x: What `fit` would get: arrays (dicts and lists of them), `tf.data.Dataset`,
+            `PyDataset`, PyTorch `DataLoader`, Python generator. A generator's first
+            rows are used up; give `check` a fresh one.
+        y: Targets, for arrays.
+        sample_weight: Weights, for arrays.
+        validation_data: `(x, y)` or a dataset, looked at for NaN and length only.
+        select: List of rule codes to run, None for all.
+        ignore: List of rule codes to leave out.
+        budget_seconds: Seconds for all of it. What no longer fits in is listed in the
+            report as not measured.
+
+    Returns:
+        A `Report`, most probable root cause first.
+
+    Raises:
+        TypeError, ValueError: the model is not built or not compiled; data that are
+            empty, of unequal length or of dtype object.
+
+    Example:
+
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).uniform(0, 255, (64, 4))
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
+    >>> model.compile("sgd", "sparse_categorical_crossentropy")
+    >>> check(model, x, np.arange(64) % 3).first.rule
+    'inputs-not-scaled'
+
+    References:
+        CS231n, Neural Networks Part 2 and 3.
+    """
+    check_model("check", model)
+    sample = take_sample(x, y, sample_weight, owner="check")
+    _check_validation("check", validation_data)
+    whole = (x, y) if sample.batch_size is None else (None, None)
+    result = preflight(
+        model,
+        sample,
+        whole=whole,
+        select=select,
+        ignore=ignore,
+        budget_seconds=budget_seconds,
+    )
+    return Report(
+        result.findings,
+        title=f"Check of {model.name}",
+        figures=_tables(result.figures),
+        not_measured=result.not_measured,
+        timings=result.timings,
+        environment=measure_environment(),
+    )
+
+
+def diagnose(
+    model,
+    x,
+    y=None,
+    *,
+    validation_data=None,
+    validation_split=0.0,
+    budget_seconds=20.0,
+    select=None,
+    ignore=None,
+    directory=None,
+    **fit_kwargs,
+) -> Report:
+    """Checks, trains as `fit` would under the monitor, and explains what happened.
+
+    Args:
+        model: Compiled Keras model. One that is not built yet is built from the first
+            rows, as `fit` does.
+        x: What `fit` takes; see `check`. A generator loses no rows.
+        y: Targets, for arrays.
+        validation_data: As for `fit`.
+        validation_split: As for `fit`.
+        budget_seconds: Seconds for checks and trials, beside the training itself.
+        select: List of rule codes to run, None for all.
+        ignore: List of rule codes to leave out.
+        directory: Folder for the record, or None to keep it in memory.
+        **fit_kwargs: Everything else `fit` takes: `epochs`, `batch_size`,
+            `callbacks`, `class_weight`, `sample_weight`, `steps_per_epoch`, ….
+
+    Returns:
+        A `Report`, most probable root cause first; `report.history` is what `fit`
+        returned, None where it raised.
+
+    Raises:
+        TypeError, ValueError: bad model, data or arguments, before any training.
+        OSError: `directory` cannot be written.
+
+    Example:
+
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).normal(size=(64, 4))
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    >>> model.compile(keras.optimizers.SGD(0.1), "mse")
+    >>> diagnose(model, x, x[:, :1], epochs=20, verbose=0).ok
+    True
+
+    References:
+        CS231n, Neural Networks Part 3: "Babysitting the learning process".
+    """
+    check_model("diagnose", model, must_be_built=False)
+    check_number("diagnose", "budget_seconds", budget_seconds, low=0)
+    select = check_codes("diagnose", "select", select)
+    ignore = check_codes("diagnose", "ignore", ignore)
+    _check_validation("diagnose", validation_data)
+    sample = take_sample(
+        x, y, fit_kwargs.get("sample_weight"), owner="diagnose", max_rows=MAX_ROWS
+    )
+    _check_length(sample, fit_kwargs)
+    _build(model, sample)
+    arrays = sample.batch_size is None
+    monitor = TrainingMonitor(directory, probe=sample.head(PROBE_ROWS))
+    result = preflight(
+        model,
+        sample,
+        whole=(x, y) if arrays else (None, None),
+        select=select,
+        ignore=ignore,
+        budget_seconds=budget_seconds / 2,
+        owner="diagnose",
+    )
+    figures = result.figures
+    monitor.extra_figures = _for_record(figures)
+    initial = snapshot(model)
+
+    callbacks = list(_as_list(fit_kwargs.pop("callbacks", None)))
+    begun = time.perf_counter()
+    history = None
+    try:
+        history = model.fit(
+            x if arrays else sample.data,
+            y,
+            validation_data=validation_data,
+            validation_split=validation_split,
+            callbacks=[*callbacks, monitor],
+            **fit_kwargs,
+        )
+    except Exception as error:
+        monitor.record.close()
+        figures["exception"] = {
+            "type": type(error).__name__,
+            "text": first_line(error),
+            "steps": len(monitor.record.curve("loss")[1]),
+        }
+    result.timings["training"] = time.perf_counter() - begun
+    _add_training(figures, monitor.record)
+    _try_rates(model, sample, initial, result, fit_kwargs, budget_seconds / 2)
+    report = _report_of(
+        result, monitor.record, f"Diagnosis of {model.name}", select, ignore
+    )
+    report.history = history
+    return report
+
+
+def review(record, *, select=None, ignore=None) -> Report:
+    """Explains a record, of a run that ended, crashed, or still goes on.
+
+    Args:
+        record: A `Record`, or the folder a `TrainingMonitor` wrote to.
+        select: List of rule codes to run, None for all.
+        ignore: List of rule codes to leave out.
+
+    Returns:
+        A `Report` with the findings that the record supports.
+
+    Raises:
+        ValueError: no record there.
+
+    Example:
+
+    >>> record = Record()
+    >>> record.add("steps", first=0, epoch=[0.5, 1.0], loss=[1.0, float("nan")],
+    ...            learning_rate=[0.1, 0.1])
+    >>> review(record).first.rule
+    'loss-not-finite'
+    """
+    select = check_codes("review", "select", select)
+    ignore = check_codes("review", "ignore", ignore)
+    if not isinstance(record, Record):
+        record = Record.load(record)
+    result = Preflight(figures=dict(record.start.get("figures", {})))
+    _add_training(result.figures, record)
+    return _report_of(result, record, "Training report", select, ignore)
+
+
+def _report_of(result, record, title, select, ignore):
+    findings = run_rules(
+        result.figures, stages=("before", "during"), select=select, ignore=ignore
+    )
+    end = record.end
+    timings = dict(result.timings)
+    if end:
+        timings |= {
+            "fit": end["seconds"],
+            "monitor, within fit": end["monitor_seconds"],
+        }
+    return Report(
+        explain(findings),
+        title=title,
+        record=record,
+        figures=_tables(result.figures),
+        not_measured=result.not_measured,
+        timings=timings,
+        environment=record.start.get("environment") or measure_environment(),
+    )
+
+
+def _add_training(figures, record):
+    initial = figures.get("initial_loss") or {}
+    training = measure_training(
+        record, floor=figures.get("floor"), chance=initial.get("chance")
+    )
+    if training is None:
+        return
+    figures["training"] = training
+    first, last = latest_layers(record)
+    if last:
+        figures["layers_before"], figures["layers"] = first, last
+        figures.setdefault("probe_rows", PROBE_ROWS)
+
+
+def _try_rates(model, sample, initial, result, fit_kwargs, seconds):
+    """Where training got nowhere, tries other rates from the same initial weights."""
+    training = result.figures.get("training")
+    if training is None or "initial_loss" not in result.figures:
+        return
+    poor = training["kept"] > _POOR or training["first_not_finite"] is not None
+    if not poor:
+        return
+    begun = time.perf_counter()
+    try:
+        result.figures["rate_trials"] = measure_rates(
+            model,
+            sample,
+            initial,
+            batch_size=fit_kwargs.get("batch_size") or sample.batch_size or 32,
+            seconds=seconds,
+        )
+    except Exception as error:
+        result.not_measured.append(("other learning rates", first_line(error)))
+    result.timings["other learning rates"] = time.perf_counter() - begun
+
+
+def _check_length(sample, fit_kwargs):
+    """A generator must last as long as `fit` will read it."""
+    if not sample.exhausted or sample.batch_size is None:
+        return
+    epochs = fit_kwargs.get("epochs", 1)
+    steps = fit_kwargs.get("steps_per_epoch")
+    once = sample.data_is_one_pass
+    wanted = (steps or sample.batches) * (epochs if once else 1)
+    if sample.batches < wanted:
+        raise value_error(
+            "diagnose",
+            "x",
+            f"data that last for {wanted} batches (epochs={epochs}, "
+            f"steps_per_epoch={steps})",
+            f"{sample.batches} batches",
+            "Let the generator go on for ever (while True), lower steps_per_epoch, or "
+            "give arrays, a tf.data.Dataset or a PyDataset, which can be read again.",
+        )
+
+
+def _check_validation(owner, data):
+    """Refuses validation data whose parts do not belong together."""
+    if not isinstance(data, tuple | list) or len(data) < 2:
+        return
+    x, y = data[0], data[1]
+    take_sample(x, y, owner=f"{owner}: validation_data", max_rows=1)
+
+
+def _build(model, sample):
+    """Builds a model that has no weights yet, as `fit` would."""
+    if model.built:
+        return
+    inputs = keras.tree.map_structure(keras.ops.convert_to_tensor, sample.head(1)[0])
+    try:
+        model(inputs)
+    except Exception as error:
+        raise value_error(
+            "diagnose",
+            "model",
+            "built, or buildable from the rows of `x`",
+            model.name,
+            f"Building it raised {first_line(error)}",
+        ) from error
+
+
+def _as_list(callbacks):
+    if callbacks is None:
+        return []
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        raise type_error("diagnose", "callbacks", "a list of callbacks", callbacks)
+    return callbacks if isinstance(callbacks, list | tuple) else [callbacks]
+
+
+def _for_record(figures):
+    """What a record keeps of the checks, so that it can be explained by itself."""
+    kept = ("model", "outputs", "floor", "initial_loss", "first_inputs", "probe_rows")
+    finite = ("inputs_finite", "targets_finite")
+    tiny = figures.get("tiny_subset")
+    chosen = {name: figures[name] for name in (*kept, *finite) if name in figures}
+    if tiny is not None:
+        chosen["tiny_subset"] = {**tiny, "losses": []}
+    return chosen
+
+
+def _tables(figures):
+    """Small flat tables for the report."""
+    tables = {}
+    model = figures.get("model")
+    if model:
+        flat = {k: v for k, v in model.items() if isinstance(v, int | float | str)}
+        tables["model"] = flat
+        tables["optimizer"] = model["optimizer"]
+    for output in figures.get("outputs", []):
+        target = output.get("target") or {}
+        tables[f"output {output['name']}"] = {
+            **{k: output[k] for k in ("layer", "activation", "loss", "from_logits")},
+            "units": (output["shape"] or [None])[-1],
+            **{
+                f"target {k}": target[k]
+                for k in ("kind", "min", "max", "distinct")
+                if k in target
+            },
+        }
+    for name, scale in figures.get("first_inputs", {}).items():
+        tables[f"inputs of {name}"] = scale
+    initial = figures.get("initial_loss")
+    if initial:
+        tables["initial loss"] = {
+            k: v for k, v in initial.items() if v is not None and k != "unbounded"
+        }
+    tiny = figures.get("tiny_subset")
+    if tiny:
+        keys = ("rows", "steps", "first_loss", "last_loss", "learning_rate")
+        tables["tiny subset"] = {key: tiny[key] for key in keys}
+    training = figures.get("training")
+    if training:
+        tables["training"] = {
+            k: v
+            for k, v in training.items()
+            if isinstance(v, int | float) and math.isfinite(v)
+        }
+    for trial in figures.get("rate_trials", []):
+        tables[f"trial at learning rate {trial['learning_rate']:.2g}"] = {
+            key: trial[key] for key in ("steps", "first_loss", "last_loss")
+        }
+    return tables

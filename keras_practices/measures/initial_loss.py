@@ -1,0 +1,96 @@
+"""The loss before training, beside what guessing would give."""
+
+import math
+
+import numpy as np
+
+from keras_practices.measures.side_state import measure_losses
+
+# Rows for one forward pass: enough that the mean over rows is steady.
+ROWS = 256
+
+
+def measure_initial_loss(model, sample, rows=ROWS):
+    """Measures data loss and weight penalty on the first rows, noise off.
+
+    Args:
+        model: Built and compiled Keras model.
+        sample: A `Sample` with targets.
+        rows: Rows to look at.
+
+    Returns:
+        Dict with `data_loss`, `regularization_loss`, `rows`.
+    """
+    data, penalty = measure_losses(model, *sample.head(rows), training=True)
+    return {
+        "data_loss": data,
+        "regularization_loss": penalty,
+        "rows": min(rows, sample.rows),
+    }
+
+
+def chance_loss(head, target):
+    """Loss of a fresh model that knows nothing, for one output.
+
+    Args:
+        head: One entry of `measure_outputs`.
+        target: `measure_targets` of the targets it learns.
+
+    Returns:
+        `(loss, words)`: the expected loss and how it follows, or `(None, reason)`
+        where no such value is known. For `K` classes ln K; for two, ln 2; for the
+        multi-class hinge K − 1 and for the binary one 1; for squared error the mean
+        square of the targets, for absolute error their mean size: an output near
+        zero is what calibrated initial weights give.
+    """
+    loss = head["loss"]
+    units = head["shape"][-1] if head["shape"] else None
+    if loss in ("categorical_crossentropy", "sparse_categorical_crossentropy"):
+        if not units or units < 2:
+            return None, "fewer than two output units"
+        return math.log(units), f"ln {units}"
+    if loss == "binary_crossentropy":
+        return math.log(2), "ln 2"
+    if loss in ("hinge", "squared_hinge"):
+        return 1.0, "1, the margin"
+    if loss == "categorical_hinge":
+        return 1.0, "1, the margin"
+    if loss == "mean_squared_error":
+        return target.get("mean_square"), "the mean square of the targets"
+    if loss == "mean_absolute_error":
+        mean_square = target.get("mean_square")
+        size = None if mean_square is None else math.sqrt(mean_square)
+        return size, "the root mean square of the targets"
+    return None, f"no chance level is known for the loss {loss!r}"
+
+
+def floor_loss(head, y):
+    """Lowest loss that is possible for one output with these targets.
+
+    Cross-entropy with targets between 0 and 1 cannot fall below their own entropy,
+    so an autoencoder's loss stays well above zero.
+
+    Args:
+        head: One entry of `measure_outputs`.
+        y: Its targets, NumPy array.
+
+    Returns:
+        Float, 0 for losses that can vanish; None for losses of unknown floor.
+    """
+    loss = head["loss"]
+    values = np.asarray(y, dtype=np.float64)
+    if loss == "binary_crossentropy":
+        p = np.clip(values, 1e-12, 1 - 1e-12)
+        return float(np.mean(-p * np.log(p) - (1 - p) * np.log(1 - p)))
+    if loss == "categorical_crossentropy":
+        p = np.clip(values, 1e-12, 1)
+        return float(np.mean(-(values * np.log(p)).sum(axis=-1)))
+    known = (
+        "sparse_categorical_crossentropy",
+        "mean_squared_error",
+        "mean_absolute_error",
+        "hinge",
+        "squared_hinge",
+        "categorical_hinge",
+    )
+    return 0.0 if loss in known else None

@@ -1,0 +1,104 @@
+"""From the record of a run to the figures its rules read."""
+
+import math
+
+import numpy as np
+
+
+def measure_training(record, *, floor=None, chance=None):
+    """Summarises the record of a training run.
+
+    Args:
+        record: A `Record`, also of a run that was interrupted.
+        floor: Lowest loss that is possible, None where not known.
+        chance: Loss of guessing, None where not known.
+
+    Returns:
+        Dict with `steps`, `start_loss` and `last_loss` (data loss in inference mode
+        on the probe; the smoothed batch loss where there is no probe), `kept` (share
+        of what can be lost that is still there), `first_not_finite` (index of the
+        step, or None), `first_not_finite_epoch`, `training_losses`,
+        `validation_losses` (one an epoch), `update_ratio` (median over kernels and
+        samples), `learning_rate` (first), `planned_steps`, `floor`, `chance`.
+        None for a record without a step.
+    """
+    positions, losses = record.curve("loss")
+    if not losses:
+        return None
+    bad = next((i for i, v in enumerate(losses) if not math.isfinite(v)), None)
+    start, last = _start_and_last(record, losses)
+    _, rates = record.curve("learning_rate")
+    fit = record.start.get("fit", {})
+    per_epoch, epochs = fit.get("steps_per_epoch"), fit.get("epochs")
+    return {
+        "steps": len(losses),
+        "planned_steps": per_epoch * epochs if per_epoch and epochs else None,
+        "start_loss": start,
+        "last_loss": last,
+        "kept": _kept(start, last, floor),
+        "first_not_finite": bad,
+        "first_not_finite_epoch": None if bad is None else positions[bad],
+        "training_losses": _per_epoch(record, "probe_loss", "loss"),
+        "validation_losses": _per_epoch(record, None, "val_loss"),
+        "update_ratio": _median_update_ratio(record),
+        "learning_rate": next((rate for rate in rates if math.isfinite(rate)), None),
+        "floor": floor,
+        "chance": chance,
+    }
+
+
+def _start_and_last(record, losses):
+    probes = [
+        float(line["probe_loss"])
+        for line in record.epochs
+        if line.get("probe_loss") is not None
+    ]
+    if len(probes) >= 2:
+        return _finite(probes[0]), _finite(probes[-1])
+    width = max(1, len(losses) // 10)
+    return _finite(np.median(losses[: min(width, 5)])), _finite(
+        np.median(losses[-width:])
+    )
+
+
+def _finite(value):
+    return float(value) if math.isfinite(value) else None
+
+
+def _kept(start, last, floor):
+    if start is None:
+        return 1.0
+    if last is None:
+        return 1.0
+    possible = start - (0.0 if floor is None else floor)
+    return (last - (floor or 0.0)) / possible if possible > 0 else 0.0
+
+
+def _per_epoch(record, own, log):
+    """One value for each finished epoch: our own figure, else Keras's log."""
+    values = []
+    for line in record.epochs:
+        if line["epoch"] == 0:
+            continue  # measured before the first step
+        value = line.get(own) if own else None
+        value = line["logs"].get(log) if value is None else value
+        if value is not None and math.isfinite(float(value)):
+            values.append(float(value))
+    return values
+
+
+def _median_update_ratio(record):
+    ratios = [
+        float(figures["update_ratio"])
+        for line in record.samples
+        for figures in line.get("weights", {}).values()
+        if figures.get("update_ratio") is not None
+    ]
+    finite = [ratio for ratio in ratios if math.isfinite(ratio)]
+    return float(np.median(finite)) if finite else None
+
+
+def latest_layers(record):
+    """Returns the layer figures of the first and of the last sample that has them."""
+    found = [line["layers"] for line in record.samples if line.get("layers")]
+    return (found[0], found[-1]) if found else ({}, {})

@@ -1,0 +1,177 @@
+"""Short training runs on state at the side: measure, do not guess."""
+
+import math
+import time
+
+import keras
+import numpy as np
+
+from keras_practices.measures.side_state import SideState
+from keras_practices.measures.side_state import fresh_optimizer
+
+
+def measure_tiny_subset(
+    model, sample, *, rows=20, steps=200, seconds=10.0, learning_rate=None, target=0.0
+):
+    """Trains on a handful of rows only, noise and weight penalties off.
+
+    Args:
+        model: Built and compiled Keras model; it is not written.
+        sample: A `Sample` with targets.
+        rows: How many rows to learn by heart.
+        steps: Optimizer steps at the most.
+        seconds: Time at the most.
+        learning_rate: Float in place of the optimizer's own rate.
+        target: Loss at which to stop early.
+
+    Returns:
+        Dict with `rows`, `steps`, `first_loss`, `last_loss` (over the last tenth of
+        the steps), `best_loss`, `losses`, `learning_rate`, `seconds`, `stuck_units`
+        (kernels whose units were equal before and are equal after).
+    """
+    batch = sample.head(rows)
+    optimizer = fresh_optimizer(model.optimizer, learning_rate)
+    side = SideState(model, optimizer)
+    before = side.trainable_values()
+    losses, spent = _train(side, lambda step: batch, steps, seconds, target)
+    after = side.trainable_values()
+    equal = [path for path, value in before.items() if _units_alike(path, value)]
+    moved = {path: after[path] - before[path] for path in equal}
+    return {
+        "rows": min(rows, sample.rows),
+        "equal_units": equal,
+        "stuck_units": [path for path in equal if _units_alike(path, moved[path])],
+        **_summary(losses, spent, optimizer),
+    }
+
+
+def measure_rates(
+    model,
+    sample,
+    initial,
+    *,
+    batch_size,
+    steps=50,
+    decades=5,
+    seconds=10.0,
+):
+    """Trains for a few steps at several learning rates from the same weights.
+
+    Args:
+        model: Built and compiled Keras model; it is not written.
+        sample: A `Sample` with targets.
+        initial: Weights to begin with, from `snapshot`.
+        batch_size: Rows a step, as the training uses.
+        steps: Steps for each rate.
+        decades: Its own rate, a tenth and ten times of it are tried first; then on in
+            the better direction as long as it gets better, so many decades at most.
+        seconds: Time at the most.
+
+    Returns:
+        List of dicts, one a rate, in rising order: `factor`, `learning_rate`,
+        `first_loss`, `last_loss`, `best_loss`, `steps`, `losses`, `seconds`. Empty
+        where the optimizer has no single rate.
+    """
+    try:
+        own = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+    except (AttributeError, TypeError, ValueError):
+        return []
+    size = max(1, min(batch_size, sample.rows))
+    starts = _shuffled_starts(sample.rows, size, steps)
+    optimizer = fresh_optimizer(model.optimizer, own)
+    side = SideState(model, optimizer, initial)
+    deadline = time.perf_counter() + seconds
+
+    def trial(power):
+        side.reset(own * 10.0**power)
+        left = deadline - time.perf_counter()
+        losses, spent = _train(
+            side,
+            lambda step: _rows(sample, starts[step], size),
+            steps,
+            left,
+            -math.inf,
+        )
+        return {"factor": 10.0**power, **_summary(losses, spent, optimizer)}
+
+    trials = {power: trial(power) for power in (0, -1, 1)}
+    while time.perf_counter() < deadline:
+        power = _next_power(trials, decades)
+        if power is None:
+            break
+        trials[power] = trial(power)
+    return [trials[power] for power in sorted(trials)]
+
+
+def _next_power(trials, decades):
+    """The decade to try next, None when the best one is known."""
+    start = trials[0]["first_loss"]
+    best = min(trials, key=lambda power: _end_of(trials[power]))
+    if best != 0 and _end_of(trials[best]) < start - 0.1 * abs(start):
+        onward = best + (1 if best > 0 else -1)
+        known = onward in trials or abs(onward) > decades
+        return None if known else onward
+    if best == 0 and _end_of(trials[0]) < start - 0.1 * abs(start):
+        return None
+    # No rate gained anything so far: shorter steps where the loss rises, longer ones
+    # where it stands still.
+    rises = _end_of(trials[0]) > start + 0.02 * abs(start)
+    onward = min(trials) - 1 if rises else max(trials) + 1
+    return None if abs(onward) > decades else onward
+
+
+def _end_of(trial):
+    last = trial["last_loss"]
+    return last if math.isfinite(last) else math.inf
+
+
+def _train(side, batch_of, steps, seconds, target):
+    losses, begun = [], time.perf_counter()
+    for step in range(steps):
+        losses.append(side.step(*batch_of(step)))
+        late = time.perf_counter() - begun > seconds
+        if late or losses[-1] <= target or not math.isfinite(losses[-1]):
+            break
+    return losses, time.perf_counter() - begun
+
+
+def _summary(losses, spent, optimizer):
+    tail = losses[-max(1, len(losses) // 10) :]
+    return {
+        "steps": len(losses),
+        "first_loss": losses[0],
+        "last_loss": float(np.mean(tail)),
+        "best_loss": float(np.nanmin([*losses, math.inf])),
+        "losses": losses,
+        "learning_rate": float(keras.ops.convert_to_numpy(optimizer.learning_rate)),
+        "seconds": spent,
+    }
+
+
+def _units_alike(path, value):
+    """True when all units (last axis) of a kernel, or of its change, are the same."""
+    if value.ndim < 2 or value.shape[-1] < 2 or path.endswith("embeddings"):
+        return False
+    units = value.reshape(-1, value.shape[-1])
+    # Rounding differs between units by some 1e-6 of the values; what breaks the
+    # symmetry differs by the size of the values.
+    return bool(np.abs(units - units[:, :1]).max() <= 1e-3 * np.abs(units).max())
+
+
+def _shuffled_starts(rows, size, steps):
+    """First row of each batch: whole passes over the rows, in a shuffled order."""
+    last = max(1, rows - size + 1)
+    places = np.arange(0, last, size)
+    order = np.random.default_rng(0)
+    drawn = [order.permutation(places) for _ in range(math.ceil(steps / len(places)))]
+    return np.concatenate(drawn)[:steps]
+
+
+def _rows(sample, start, size):
+    def cut(array):
+        return array[start : start + size]
+
+    return tuple(
+        None if part is None else keras.tree.map_structure(cut, part)
+        for part in (sample.x, sample.y, sample.sample_weight)
+    )
