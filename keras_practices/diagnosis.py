@@ -1,6 +1,5 @@
 """The verbs that join checks, monitor and report: `check`, `diagnose`, `review`."""
 
-import math
 import time
 
 import keras
@@ -11,6 +10,7 @@ from keras_practices._core.validation import value_error
 from keras_practices.callbacks import TrainingMonitor
 from keras_practices.checks import Preflight
 from keras_practices.checks import preflight
+from keras_practices.errors import UsageError
 from keras_practices.errors import first_line
 from keras_practices.measures.environment import measure_environment
 from keras_practices.measures.sample import MAX_ROWS
@@ -22,6 +22,7 @@ from keras_practices.measures.training import measure_training
 from keras_practices.measures.trials import measure_rates
 from keras_practices.record import Record
 from keras_practices.report import Report
+from keras_practices.report.tables import tables_of
 from keras_practices.rules import check_codes
 from keras_practices.rules import explain
 from keras_practices.rules import run_rules
@@ -94,7 +95,7 @@ def check(
     return Report(
         result.findings,
         title=f"Check of {model.name}",
-        figures=_tables(result.figures),
+        figures=tables_of(result.figures),
         not_measured=result.not_measured,
         timings=result.timings,
         environment=measure_environment(),
@@ -235,6 +236,42 @@ def review(record, *, select=None, ignore=None) -> Report:
     return _report_of(result, record, "Training report", select, ignore)
 
 
+def report_test_set(report, vault) -> Report:
+    """Adds what a vault recorded to a report: figures, and a finding if reused.
+
+    Args:
+        report: A `Report`.
+        vault: A `Vault` that was opened.
+
+    Returns:
+        A new `Report` with the table "test set" and, from the second opening on, the
+        finding `test-set-reused`.
+
+    Raises:
+        RuntimeError: the vault was never opened.
+
+    Example:
+
+    >>> import numpy as np
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> model.compile(loss="mse")
+    >>> vault = Vault(np.ones((8, 2), "float32"), np.ones((8, 1), "float32"))
+    >>> metrics = vault.evaluate(model)
+    >>> sorted(report_test_set(Report(), vault).figures["test set"])
+    ['loss', 'opened', 'openings']
+    """
+    openings = vault.openings
+    if not openings:
+        raise UsageError(
+            "report_test_set: argument `vault` must have been opened. Call "
+            "vault.evaluate(model) once, when every choice is made."
+        )
+    last = openings[-1]
+    table = {**last["metrics"], "opened": last["time"], "openings": len(openings)}
+    found = run_rules({"openings": openings}, stages=("act",))
+    return report.extended(found, figures={"test set": table})
+
+
 def _report_of(result, record, title, select, ignore):
     findings = run_rules(
         result.figures, stages=("before", "during"), select=select, ignore=ignore
@@ -250,7 +287,7 @@ def _report_of(result, record, title, select, ignore):
         explain(findings),
         title=title,
         record=record,
-        figures=_tables(result.figures),
+        figures=tables_of(result.figures),
         not_measured=result.not_measured,
         timings=timings,
         environment=record.start.get("environment") or measure_environment(),
@@ -355,47 +392,3 @@ def _for_record(figures):
     if tiny is not None:
         chosen["tiny_subset"] = {**tiny, "losses": []}
     return chosen
-
-
-def _tables(figures):
-    """Small flat tables for the report."""
-    tables = {}
-    model = figures.get("model")
-    if model:
-        flat = {k: v for k, v in model.items() if isinstance(v, int | float | str)}
-        tables["model"] = flat
-        tables["optimizer"] = model["optimizer"]
-    for output in figures.get("outputs", []):
-        target = output.get("target") or {}
-        tables[f"output {output['name']}"] = {
-            **{k: output[k] for k in ("layer", "activation", "loss", "from_logits")},
-            "units": (output["shape"] or [None])[-1],
-            **{
-                f"target {k}": target[k]
-                for k in ("kind", "min", "max", "distinct")
-                if k in target
-            },
-        }
-    for name, scale in figures.get("first_inputs", {}).items():
-        tables[f"inputs of {name}"] = scale
-    initial = figures.get("initial_loss")
-    if initial:
-        tables["initial loss"] = {
-            k: v for k, v in initial.items() if v is not None and k != "unbounded"
-        }
-    tiny = figures.get("tiny_subset")
-    if tiny:
-        keys = ("rows", "steps", "first_loss", "last_loss", "learning_rate")
-        tables["tiny subset"] = {key: tiny[key] for key in keys}
-    training = figures.get("training")
-    if training:
-        tables["training"] = {
-            k: v
-            for k, v in training.items()
-            if isinstance(v, int | float) and math.isfinite(v)
-        }
-    for trial in figures.get("rate_trials", []):
-        tables[f"trial at learning rate {trial['learning_rate']:.2g}"] = {
-            key: trial[key] for key in ("steps", "first_loss", "last_loss")
-        }
-    return tables

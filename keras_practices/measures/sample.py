@@ -204,9 +204,15 @@ def _from_batches(source, owner, max_rows):
     joined = [_joined([parts[i] for parts in unpacked], max_rows) for i in range(3)]
     size = row_count(unpacked[0][0], owner, "x")
     total = rows if exhausted else None
-    data = itertools.chain(taken, stream) if one_pass else source
+    data = _again(taken, stream) if one_pass else source
     kept = min(rows, max_rows)
     return Sample(*joined, kept, total, size, len(taken), exhausted, one_pass, data)
+
+
+def _again(taken, rest):
+    """A Python generator (Keras asks for that type) that begins with `taken`."""
+    yield from taken
+    yield from rest
 
 
 def _iterate(source, owner):

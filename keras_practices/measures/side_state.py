@@ -47,7 +47,11 @@ def measure_losses(model, x, y, sample_weight=None, *, training=False):
     Returns:
         `(data_loss, regularization_loss)` as Python floats.
     """
-    with restore_rng(), keras.StatelessScope(), without_noise(model):
+    # Each variable stands for itself: Keras looks the penalised ones up in the scope
+    # and finds nothing there where the scope is empty.
+    present = [(variable, variable.value) for variable in model.variables]
+    scope = keras.StatelessScope(state_mapping=present)
+    with restore_rng(), scope, without_noise(model):
         data, penalty = data_and_penalty(
             model, _tensors(x), _tensors(y), _tensors(sample_weight), training
         )

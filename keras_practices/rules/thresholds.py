@@ -57,4 +57,6 @@ DEAD_MIN_ROWS = 32
 # generalisation loss GL in percent, α between 1 and 5 for early stopping; we report
 # what nobody would call noise).
 OVERFIT_RISE = 0.2
+# …and by this share of what there was to learn: near zero loss 20 % is rounding.
+OVERFIT_RISE_OF_START = 0.05
 OVERFIT_MIN_EPOCHS = 3

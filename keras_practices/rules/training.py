@@ -147,8 +147,8 @@ def overfitting(figures):
     Fix: stop at the best epoch (`EarlyStopping(restore_best_weights=True)`), more
     data or augmentation, dropout, L2.
 
-    Threshold: validation loss ends 20 % above its minimum, at least 3 epochs after
-    it, while training loss fell further.
+    Threshold: validation loss ends 20 % above its minimum (and by 5 % of the first
+    loss), at least 3 epochs after it, while training loss fell further.
     """
     found = figures["training"]
     validation, training = found["validation_losses"], found["training_losses"]
@@ -161,7 +161,9 @@ def overfitting(figures):
         return
     rise = min(tail) - validation[best]
     fell = training[best] - training[epochs - 1]
-    if rise <= thresholds.OVERFIT_RISE * abs(validation[best]) or fell <= 0:
+    large = rise > thresholds.OVERFIT_RISE * abs(validation[best])
+    learned = abs(found["start_loss"] or validation[0])
+    if not large or rise <= thresholds.OVERFIT_RISE_OF_START * learned or fell <= 0:
         return
     yield {
         "severity": "warning",

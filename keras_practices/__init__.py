@@ -1,0 +1,57 @@
+"""The training practices of the classic course notes, for Keras 3.
+
+Four verbs:
+
+- `check(model, x, y)`: before training, in seconds.
+- `callbacks.TrainingMonitor`: during `model.fit`.
+- `diagnose(model, x, y, epochs=…)`: both at once, and why it does not learn.
+- `Report.save_html`, `.text`, `.to_json`: after.
+"""
+
+import importlib
+
+from keras_practices import callbacks
+from keras_practices import constraints
+from keras_practices import data
+from keras_practices import initializers
+from keras_practices import layers
+from keras_practices.data import Split
+from keras_practices.data import Vault
+from keras_practices.diagnosis import check
+from keras_practices.diagnosis import diagnose
+from keras_practices.diagnosis import report_test_set
+from keras_practices.diagnosis import review
+from keras_practices.findings import Finding
+from keras_practices.record import Record
+from keras_practices.report import Report
+from keras_practices.version import __version__
+
+__all__ = [
+    "Finding",
+    "Record",
+    "Report",
+    "Split",
+    "Vault",
+    "__version__",
+    "callbacks",
+    "check",
+    "constraints",
+    "data",
+    "diagnose",
+    "initializers",
+    "layers",
+    "report_test_set",
+    "review",
+    "tuners",
+]
+
+
+def __getattr__(name):
+    # keras_tuner is an extra: the room that wraps it loads at first use.
+    if name == "tuners":
+        return importlib.import_module("keras_practices.tuners")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)
