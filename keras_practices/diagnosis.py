@@ -316,12 +316,19 @@ def _try_rates(model, sample, initial, result, fit_kwargs, seconds):
     poor = training["kept"] > _POOR or training["first_not_finite"] is not None
     if not poor:
         return
+    optimizer = result.figures.get("model", {}).get("optimizer", {})
+    rate = optimizer.get("learning_rate")
+    if rate is None or rate <= 0:
+        reason = "the optimizer has no single positive rate"
+        result.not_measured.append(("other learning rates", reason))
+        return
     begun = time.perf_counter()
     try:
         result.figures["rate_trials"] = measure_rates(
             model,
             sample,
             initial,
+            learning_rate=rate,
             batch_size=fit_kwargs.get("batch_size") or sample.batch_size or 32,
             seconds=seconds,
         )

@@ -25,7 +25,7 @@ from keras_practices.record import Record
 PROBE_ROWS = 256
 # Seconds that the monitor may take before its share of the time counts, so that a
 # training of seconds is recorded in full.
-GRACE_SECONDS = 3.0
+GRACE_SECONDS = 2.0
 # Steps between two lines of batch losses in the record.
 STEPS_A_LINE = 200
 
@@ -163,7 +163,8 @@ class TrainingMonitor(keras.callbacks.Callback):
             self._flush_steps(self.params.get("steps") or last)
             seconds = time.perf_counter() - self._epoch_begun
             self._add_epoch(self.model, epoch + 1, seconds, logs or {})
-            if self._affordable():
+            # After epoch 1, 2, 4, 8, … and, in any case, at the end.
+            if self._affordable() and (epoch + 1) & epoch == 0:
                 self._add_histograms(self.model, epoch + 1)
 
     @guarded

@@ -50,6 +50,7 @@ def measure_rates(
     sample,
     initial,
     *,
+    learning_rate,
     batch_size,
     steps=50,
     decades=5,
@@ -61,6 +62,8 @@ def measure_rates(
         model: Built and compiled Keras model; it is not written.
         sample: A `Sample` with targets.
         initial: Weights to begin with, from `snapshot`.
+        learning_rate: Float, the rate that the training began with (a callback may
+            have changed the optimizer's since).
         batch_size: Rows a step, as the training uses.
         steps: Steps for each rate.
         decades: Its own rate, a tenth and ten times of it are tried first; then on in
@@ -69,21 +72,16 @@ def measure_rates(
 
     Returns:
         List of dicts, one a rate, in rising order: `factor`, `learning_rate`,
-        `first_loss`, `last_loss`, `best_loss`, `steps`, `losses`, `seconds`. Empty
-        where the optimizer has no single rate.
+        `first_loss`, `last_loss`, `best_loss`, `steps`, `losses`, `seconds`.
     """
-    try:
-        own = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
-    except (AttributeError, TypeError, ValueError):
-        return []
     size = max(1, min(batch_size, sample.rows))
     starts = _shuffled_starts(sample.rows, size, steps)
-    optimizer = fresh_optimizer(model.optimizer, own)
+    optimizer = fresh_optimizer(model.optimizer, learning_rate)
     side = SideState(model, optimizer, initial)
     deadline = time.perf_counter() + seconds
 
     def trial(power):
-        side.reset(own * 10.0**power)
+        side.reset(learning_rate * 10.0**power)
         left = deadline - time.perf_counter()
         losses, spent = _train(
             side,

@@ -93,11 +93,11 @@ def _from_trials(trials, training, reached, higher):
     return {
         "severity": "error",
         "subject": "optimizer",
-        "message": f"With learning_rate={better:.2g} a copy went from {start:.4g} to "
-        f"{_end(best):.4g} in {best['steps']} steps; with yours ({rate:.2g}) to "
-        f"{_shown(_end(own))}, and the training ended at {end} after "
-        f"{training['steps']} steps.",
-        "cause": f"The learning rate is about {times:.0f} times too {word}.",
+        "message": f"The learning rate of {rate:.2g} is too {word}: with {better:.2g} "
+        f"a copy went from a loss of {start:.4g} to {_end(best):.4g} in "
+        f"{best['steps']} steps, with yours to {_shown(_end(own))}; the training "
+        f"ended at {end} after {training['steps']} steps.",
+        "cause": f"It is about {times:.0f} times too {word} for this model and batch.",
         "advice": f"Set learning_rate={better:.2g}.",
         "evidence": {
             "learning_rate": rate,

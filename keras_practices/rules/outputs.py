@@ -147,14 +147,21 @@ def _scores_or_probabilities(output):
 
 
 def _task_and_loss(output):
-    loss, activation = output["loss"], output["activation"]
-    target = output.get("target")
+    loss, target = output["loss"], output.get("target")
     if loss is None or not target:
         return None
-    kind = target["kind"]
-    units = output["shape"][-1] if output["shape"] else None
-    where = _named(output)
-    if loss in NUMBER_LOSSES and activation == "softmax":
+    if loss in NUMBER_LOSSES:
+        return _number_loss(output, target)
+    if loss == "binary_crossentropy":
+        return _binary_loss(output, target)
+    if loss in CLASS_LOSSES:
+        return _class_loss(output, target)
+    return None
+
+
+def _number_loss(output, target):
+    loss, activation, kind = output["loss"], output["activation"], target["kind"]
+    if activation == "softmax":
         return (
             "warning" if kind in ("one-hot", "classes", "binary") else "note",
             f"{loss} on a softmax: where the answer is most wrong its gradient "
@@ -163,14 +170,19 @@ def _task_and_loss(output):
             "Use loss='categorical_crossentropy' for one-hot targets, "
             "'sparse_categorical_crossentropy' for class numbers.",
         )
-    if loss in NUMBER_LOSSES and kind == "one-hot" and activation != "sigmoid":
+    if kind == "one-hot" and activation != "sigmoid":
         return (
             "warning",
             f"{loss} on one-hot targets with {activation or 'an unread'} output.",
             "A loss for numbers is used for classes.",
             "Use activation='softmax' with loss='categorical_crossentropy'.",
         )
-    if loss == "binary_crossentropy" and activation == "softmax" and kind == "one-hot":
+    return None
+
+
+def _binary_loss(output, target):
+    units = output["shape"][-1] if output["shape"] else None
+    if output["activation"] == "softmax" and target["kind"] == "one-hot":
         return (
             "warning",
             f"binary_crossentropy on a softmax over {units} classes counts each class "
@@ -178,48 +190,50 @@ def _task_and_loss(output):
             "A two-class loss is used for several classes.",
             "Use loss='categorical_crossentropy'.",
         )
-    if loss == "binary_crossentropy" and (target["min"] < 0 or target["max"] > 1):
+    if target.get("min", 0) < 0 or target.get("max", 1) > 1:
         return (
             "error",
-            f"binary_crossentropy needs targets between 0 and 1; those of {where} run "
-            f"from {target['min']:.4g} to {target['max']:.4g}.",
+            f"binary_crossentropy needs targets between 0 and 1; those of "
+            f"{_named(output)} run from {target['min']:.4g} to {target['max']:.4g}.",
             "The targets are class numbers or measurements, not probabilities.",
             "For class numbers use one unit a class, softmax and "
             "'sparse_categorical_crossentropy'; for measurements a linear output and "
             "'mean_squared_error'.",
         )
-    if loss == "sparse_categorical_crossentropy" and kind == "one-hot":
-        same_rank = len(target["shape"]) == len(output["shape"] or [None])
-        if same_rank and target["shape"][-1] == units:
+    return None
+
+
+def _class_loss(output, target):
+    kind, where = target["kind"], _named(output)
+    low, high = target.get("min", 0), target.get("max", 0)
+    if output["loss"] == "categorical_crossentropy":
+        one_column = not target["shape"] or target["shape"][-1] == 1
+        if kind in ("classes", "binary") and one_column:
             return (
                 "error",
-                f"sparse_categorical_crossentropy expects class numbers; the targets "
-                f"of {where} are one-hot rows of {units}.",
+                f"categorical_crossentropy expects one-hot rows; the targets of "
+                f"{where} are class numbers from {low:.0f} to {high:.0f}.",
                 "Targets and loss use different codings of the classes.",
-                "Use loss='categorical_crossentropy'.",
+                "Use loss='sparse_categorical_crossentropy'.",
             )
-    if loss == "sparse_categorical_crossentropy" and kind in (
-        "numbers",
-        "unit-interval",
-    ):
+        return None
+    if kind == "one-hot" and target["shape"] == (output["shape"] or target["shape"]):
+        return (
+            "error",
+            f"sparse_categorical_crossentropy expects class numbers; the targets of "
+            f"{where} are one-hot rows of {target['shape'][-1]}.",
+            "Targets and loss use different codings of the classes.",
+            "Use loss='categorical_crossentropy'.",
+        )
+    if kind in ("numbers", "unit-interval"):
         return (
             "error",
             f"sparse_categorical_crossentropy expects whole class numbers from 0; the "
-            f"targets of {where} run from {target['min']:.4g} to {target['max']:.4g}.",
+            f"targets of {where} run from {low:.4g} to {high:.4g}.",
             "A loss for classes is used for numbers.",
             "Use a linear output with loss='mean_squared_error', or number the classes "
             "from 0.",
         )
-    if loss == "categorical_crossentropy" and kind in ("classes", "binary"):
-        if not target["shape"] or target["shape"][-1] == 1:
-            return (
-                "error",
-                f"categorical_crossentropy expects one-hot rows; the targets of "
-                f"{where} are class numbers from {target['min']:.0f} to "
-                f"{target['max']:.0f}.",
-                "Targets and loss use different codings of the classes.",
-                "Use loss='sparse_categorical_crossentropy'.",
-            )
     return None
 
 
