@@ -115,6 +115,10 @@ class Record:
             self._file.close()
             self._file = None
 
+    def __del__(self) -> None:
+        # A `fit` that raises ends without the hook that closes the record.
+        self.close()
+
     def of_kind(self, kind: str) -> list[dict[str, Any]]:
         """Returns the lines of one kind, in the order they were written."""
         return [line for line in self.lines if line["kind"] == kind]

@@ -199,7 +199,8 @@ class TrainingMonitor(keras.callbacks.Callback):
     def _add_sample(self, model, batch):
         weights = measure_updates(self._before, kernel_values(model))
         self._before = None
-        position = self._epoch + (batch + 1) / (self.params.get("steps") or batch + 1)
+        steps = self.params.get("steps") or batch + 1
+        position = self._epoch + min(1, (batch + 1) / steps)
         layers = self._layers(model) if self._affordable() else {}
         self.record.add(
             "sample", step=self._step, epoch=position, weights=weights, layers=layers
@@ -211,7 +212,7 @@ class TrainingMonitor(keras.callbacks.Callback):
         gap = min(self.every, max(1, self._step))
         if not self._affordable():
             gap = max(gap, 10 * self.every)
-        return self._step + gap
+        return self._step + gap - 1
 
     def _add_layers(self, model, position):
         layers = self._layers(model)
@@ -273,7 +274,8 @@ class TrainingMonitor(keras.callbacks.Callback):
         self.record.add(
             "steps",
             first=self._step - len(batches),
-            epoch=[self._epoch + batch / steps_per_epoch for batch in batches],
+            # The last execution of several steps may name a batch past the end.
+            epoch=[self._epoch + min(1, batch / steps_per_epoch) for batch in batches],
             loss=losses,
             learning_rate=rates,
         )

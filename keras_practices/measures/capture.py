@@ -9,7 +9,7 @@ import keras
 
 # Built-in layers that run others inside a loop or a branch of their own: what
 # happens there belongs to another trace, and the layer as a whole is what we read.
-_CLOSED = (keras.layers.RNN, keras.layers.Wrapper, keras.layers.MultiHeadAttention)
+CLOSED = (keras.layers.RNN, keras.layers.Wrapper, keras.layers.MultiHeadAttention)
 
 
 @dataclasses.dataclass
@@ -38,7 +38,7 @@ def open_layers(model):
         if id(layer) in seen:
             return
         seen.add(id(layer))
-        children = [] if isinstance(layer, _CLOSED) else _children(layer)
+        children = [] if isinstance(layer, CLOSED) else _children(layer)
         for child in children:
             visit(child)
         if not children:
@@ -123,13 +123,37 @@ def without_noise(model):
         yield
 
 
+@contextlib.contextmanager
+def without_penalties(model):
+    """Leaves the weight penalties out of `model.compute_loss`.
+
+    Taking them off the sum afterwards would not do: beside the penalty of weights
+    that diverged, a float32 sum has no digit left for the loss of the data.
+
+    Args:
+        model: A Keras model.
+
+    Yields:
+        None.
+    """
+    # Where Keras collects them for `model.losses`; what the model adds by itself
+    # (`add_loss`, activity regularisers) is part of its objective and stays.
+    model.__dict__["_get_regularization_losses"] = list
+    try:
+        yield
+    finally:
+        model.__dict__.pop("_get_regularization_losses", None)
+
+
 def _is_noisy(layer):
     if isinstance(layer, keras.Model):
         return False
     # On PyTorch a recurrent layer draws the masks of its cell itself.
     source = layer.cell if isinstance(layer, keras.layers.RNN) else layer
-    generator = getattr(source, "seed_generator", None)
-    return isinstance(generator, keras.random.SeedGenerator)
+    # `seed_generator` in dropout, `generator` in augmentation, any name in the user's.
+    return any(
+        isinstance(value, keras.random.SeedGenerator) for value in vars(source).values()
+    )
 
 
 @contextlib.contextmanager

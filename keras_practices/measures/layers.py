@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_practices.measures.arrays import measure_scale
+from keras_practices.measures.capture import CLOSED
 from keras_practices.measures.capture import activation_name
 from keras_practices.measures.capture import captured_calls
 from keras_practices.measures.capture import open_layers
@@ -142,7 +143,7 @@ def measure_first_inputs(calls, inputs):
         # input as long as no kernel has been met.
         if id(call.inputs) not in fed and kernels_seen:
             continue
-        if _has_kernel(call.layer):
+        if _multiplies(call.layer):
             kernels_seen = True
             array = _as_float(call.inputs)
             if array is not None:
@@ -169,6 +170,12 @@ def first_kernel(model):
 
 def _has_kernel(layer):
     return isinstance(getattr(layer, "kernel", None), keras.Variable)
+
+
+def _multiplies(layer):
+    # A recurrent or wrapped layer keeps its kernels inside.
+    kernels_inside = isinstance(layer, CLOSED) and bool(layer.weights)
+    return kernels_inside or _has_kernel(layer)
 
 
 def _has_weights(layer):

@@ -201,11 +201,19 @@ def _from_batches(source, owner, max_rows):
                 f"{count} and {row_count(parts[1], owner, 'y')} rows",
                 "Give one target for each input row.",
             )
+    # Batches padded to their own longest row cannot be joined with the others.
+    widths = [_row_shapes(parts) for parts in unpacked]
+    unpacked = [
+        parts
+        for parts, shapes in zip(unpacked, widths, strict=True)
+        if shapes == widths[0]
+    ]
+    alike = sum(row_count(parts[0], owner, "x") for parts in unpacked)
     joined = [_joined([parts[i] for parts in unpacked], max_rows) for i in range(3)]
     size = row_count(unpacked[0][0], owner, "x")
     total = rows if exhausted else None
     data = _again(taken, stream) if one_pass else source
-    kept = min(rows, max_rows)
+    kept = min(alike, max_rows)
     return Sample(*joined, kept, total, size, len(taken), exhausted, one_pass, data)
 
 
@@ -240,13 +248,15 @@ def _unpacked(batch, owner):
     )
 
 
+def _row_shapes(parts):
+    return [array.shape[1:] for array in keras.tree.flatten(parts) if array is not None]
+
+
 def _joined(parts, max_rows):
     if parts[0] is None:
         return None
 
     def join(*arrays):
-        widths = {array.shape[1:] for array in arrays}
-        # Batches padded to their own longest row cannot be joined.
-        return (arrays[0] if len(widths) > 1 else np.concatenate(arrays))[:max_rows]
+        return np.concatenate(arrays)[:max_rows]
 
     return keras.tree.map_structure(join, *parts)

@@ -14,6 +14,7 @@ from keras import ops
 from keras_practices._core import backend
 from keras_practices._core.randomness import restore_rng
 from keras_practices.measures.capture import without_noise
+from keras_practices.measures.capture import without_penalties
 
 
 def regularization_loss(variables):
@@ -25,11 +26,11 @@ def regularization_loss(variables):
 def data_and_penalty(model, x, y, sample_weight, training):
     """Runs a model and returns `(data loss, weight penalty)` as scalar tensors."""
     outputs = model(x, training=training)
-    total = model.compute_loss(
-        x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=training
-    )
-    penalty = ops.cast(regularization_loss(model.trainable_variables), total.dtype)
-    return total - penalty, penalty
+    with without_penalties(model):
+        data = model.compute_loss(
+            x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=training
+        )
+    return data, regularization_loss(model.trainable_variables)
 
 
 def measure_losses(model, x, y, sample_weight=None, *, training=False):
@@ -118,6 +119,18 @@ class SideState:
     def _all(self):
         slots = self.optimizer.variables
         return [*self._side_trainable, *self._side_others, *slots]
+
+    def has_finite_outputs(self, x):
+        """True when the model gives finite numbers with the values at the side."""
+        own = [*self._trainable, *self._others]
+        side = [v.value for v in (*self._side_trainable, *self._side_others)]
+        scope = keras.StatelessScope(state_mapping=list(zip(own, side, strict=True)))
+        with restore_rng(), scope, without_noise(self.model):
+            outputs = self.model(_tensors(x), training=True)
+        return all(
+            np.isfinite(ops.convert_to_numpy(output)).all()
+            for output in keras.tree.flatten(outputs)
+        )
 
     def step(self, x, y, sample_weight=None):
         """Takes one optimizer step on the data loss, noise and penalties off.

@@ -17,15 +17,16 @@ def measure_training(record, *, floor=None, chance=None):
         Dict with `steps`, `start_loss` and `last_loss` (data loss in inference mode
         on the probe; the smoothed batch loss where there is no probe), `kept` (share
         of what can be lost that is still there), `first_not_finite` (index of the
-        step, or None), `first_not_finite_epoch`, `training_losses`,
-        `validation_losses` (one an epoch), `update_ratio` (median over kernels and
-        samples), `learning_rate` (first), `planned_steps`, `floor`, `chance`.
+        first step whose loss or weights are not) and `first_not_finite_epoch`,
+        `training_losses` and `validation_losses` (one an epoch), `update_ratio`
+        (median over kernels and samples), `learning_rate` (first), `planned_steps`,
+        `floor`, `chance`.
         None for a record without a step.
     """
     positions, losses = record.curve("loss")
     if not losses:
         return None
-    bad = next((i for i, v in enumerate(losses) if not math.isfinite(v)), None)
+    bad = _first_not_finite(record, losses)
     start, last = _start_and_last(record, losses)
     _, rates = record.curve("learning_rate")
     fit = record.start.get("fit", {})
@@ -45,6 +46,20 @@ def measure_training(record, *, floor=None, chance=None):
         "floor": floor,
         "chance": chance,
     }
+
+
+def _first_not_finite(record, losses):
+    """Index of the first step with a loss, or weights after it, that are not finite.
+
+    On TensorFlow a cross-entropy can be a finite 0 while every weight is NaN.
+    """
+    steps = [i for i, loss in enumerate(losses) if not math.isfinite(loss)][:1]
+    for sample in record.samples:
+        shares = [w.get("finite", 1.0) for w in sample.get("weights", {}).values()]
+        if shares and float(min(shares)) < 1:
+            steps.append(min(max(0, sample["step"] - 1), len(losses) - 1))
+            break
+    return min(steps, default=None)
 
 
 def _start_and_last(record, losses):

@@ -111,10 +111,14 @@ def _next_power(trials, decades):
         return None if known else onward
     if best == 0 and _end_of(trials[0]) < start - 0.1 * abs(start):
         return None
-    # No rate gained anything so far: shorter steps where the loss rises, longer ones
-    # where it stands still.
-    rises = _end_of(trials[0]) > start + 0.02 * abs(start)
-    onward = min(trials) - 1 if rises else max(trials) + 1
+    # No rate gained anything so far: on to the side that ends lower; where both end
+    # alike, shorter steps if the loss rises and longer ones if it stands still.
+    low, high = _end_of(trials[min(trials)]), _end_of(trials[max(trials)])
+    if math.isclose(low, high, rel_tol=0.01):
+        down = _end_of(trials[0]) > start + 0.02 * abs(start)
+    else:
+        down = low < high
+    onward = min(trials) - 1 if down else max(trials) + 1
     return None if abs(onward) > decades else onward
 
 
@@ -130,6 +134,9 @@ def _train(side, batch_of, steps, seconds, target):
         late = time.perf_counter() - begun > seconds
         if late or losses[-1] <= target or not math.isfinite(losses[-1]):
             break
+    if not side.has_finite_outputs(batch_of(0)[0]):
+        # A cross-entropy can be finite where the outputs are NaN (TensorFlow).
+        losses.append(math.nan)
     return losses, time.perf_counter() - begun
 
 

@@ -74,14 +74,13 @@ def _from_trials(trials, training, reached, higher):
     best = min(trials, key=lambda t: _end(t))
     if (best["factor"] > 1) != higher or best["factor"] == 1.0:
         return None
-    start = own["first_loss"]
-    kept = [
-        kept_share(start, loss, training["floor"] or 0.0)
-        for loss in (reached, _end(best), _end(own))
-    ]
-    if None in kept:
+    start, floor = own["first_loss"], training["floor"] or 0.0
+    # Shares, not losses: a summed loss depends on the rows it is taken over.
+    kept_training = training["kept"] if math.isfinite(reached) else 1.0
+    kept_best = kept_share(start, _end(best), floor)
+    kept_own = kept_share(start, _end(own), floor)
+    if kept_best is None or kept_own is None:
         return None
-    kept_training, kept_best, kept_own = kept
     gain, own_gain = 1 - kept_best, max(0.0, 1 - kept_own)
     clearly = kept_best < kept_training - thresholds.TRIAL_ADVANTAGE
     if not clearly or gain < thresholds.TRIAL_FACTOR * own_gain:

@@ -148,7 +148,8 @@ def _scores_or_probabilities(output):
 
 def _task_and_loss(output):
     loss, target = output["loss"], output.get("target")
-    if loss is None or not target:
+    # Targets without a finite entry have no range to judge.
+    if loss is None or not target or not target["distinct"]:
         return None
     if loss in NUMBER_LOSSES:
         return _number_loss(output, target)
