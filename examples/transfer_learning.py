@@ -6,6 +6,11 @@ Three steps, on a few labelled rows of the new digits:
 2. fine-tune the last convolution as well, with a ten times smaller learning rate,
 3. compare with the same network trained from scratch on the same rows.
 
+Digits of 8 by 8 pixels are so easy that the two come out about equal (test accuracy
+0.858 and 0.852 from 18 rows, means of 4 seeds on 3 backends), while the first trains
+a fraction of the weights. How much transfer brings depends on the distance between
+the tasks and on the source: `--weights imagenet` takes a far larger one.
+
     python examples/transfer_learning.py
     python examples/transfer_learning.py --weights imagenet   # needs a network
 """

@@ -1,15 +1,21 @@
 """The verbs that join checks, monitor and report: `check`, `diagnose`, `review`."""
 
+import os
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 
 from keras_practices._core.validation import check_number
-from keras_practices._core.validation import type_error
-from keras_practices._core.validation import value_error
 from keras_practices.callbacks import TrainingMonitor
 from keras_practices.checks import Preflight
 from keras_practices.checks import preflight
+from keras_practices.checks.fit_arguments import build_from_rows
+from keras_practices.checks.fit_arguments import callback_list
+from keras_practices.checks.fit_arguments import check_batches_last
+from keras_practices.checks.fit_arguments import check_validation_data
+from keras_practices.data import Vault
 from keras_practices.errors import UsageError
 from keras_practices.errors import first_line
 from keras_practices.measures.environment import measure_environment
@@ -27,21 +33,21 @@ from keras_practices.rules import check_codes
 from keras_practices.rules import explain
 from keras_practices.rules import run_rules
 
-PROBE_ROWS = 256
+PROBE_ROWS = 128
 # Share of what can be lost that is still there when training is looked into further.
 _POOR = 0.5
 
 
 def check(
-    model,
-    x,
-    y=None,
+    model: keras.Model,
+    x: Any,
+    y: Any = None,
     *,
-    sample_weight=None,
-    validation_data=None,
-    select=None,
-    ignore=None,
-    budget_seconds=20.0,
+    sample_weight: Any = None,
+    validation_data: Any = None,
+    select: Sequence[str] | None = None,
+    ignore: Sequence[str] | None = None,
+    budget_seconds: float = 20.0,
 ) -> Report:
     """Finds out before training what is wrong with model, settings and data.
 
@@ -82,7 +88,7 @@ def check(
     """
     check_model("check", model)
     sample = take_sample(x, y, sample_weight, owner="check")
-    _check_validation("check", validation_data)
+    check_validation_data("check", validation_data)
     whole = (x, y) if sample.batch_size is None else (None, None)
     result = preflight(
         model,
@@ -103,17 +109,17 @@ def check(
 
 
 def diagnose(
-    model,
-    x,
-    y=None,
+    model: keras.Model,
+    x: Any,
+    y: Any = None,
     *,
-    validation_data=None,
-    validation_split=0.0,
-    budget_seconds=20.0,
-    select=None,
-    ignore=None,
-    directory=None,
-    **fit_kwargs,
+    validation_data: Any = None,
+    validation_split: float = 0.0,
+    budget_seconds: float = 20.0,
+    select: Sequence[str] | None = None,
+    ignore: Sequence[str] | None = None,
+    directory: str | os.PathLike[str] | None = None,
+    **fit_kwargs: Any,
 ) -> Report:
     """Checks, trains as `fit` would under the monitor, and explains what happened.
 
@@ -155,12 +161,12 @@ def diagnose(
     check_number("diagnose", "budget_seconds", budget_seconds, low=0)
     select = check_codes("diagnose", "select", select)
     ignore = check_codes("diagnose", "ignore", ignore)
-    _check_validation("diagnose", validation_data)
+    check_validation_data("diagnose", validation_data)
     sample = take_sample(
         x, y, fit_kwargs.get("sample_weight"), owner="diagnose", max_rows=MAX_ROWS
     )
-    _check_length(sample, fit_kwargs)
-    _build(model, sample)
+    check_batches_last(sample, fit_kwargs)
+    build_from_rows(model, sample)
     arrays = sample.batch_size is None
     monitor = TrainingMonitor(directory, probe=sample.head(PROBE_ROWS))
     result = preflight(
@@ -176,7 +182,7 @@ def diagnose(
     monitor.extra_figures = _for_record(figures)
     initial = snapshot(model)
 
-    callbacks = list(_as_list(fit_kwargs.pop("callbacks", None)))
+    callbacks = callback_list(fit_kwargs.pop("callbacks", None))
     begun = time.perf_counter()
     history = None
     try:
@@ -205,7 +211,12 @@ def diagnose(
     return report
 
 
-def review(record, *, select=None, ignore=None) -> Report:
+def review(
+    record: Record | str | os.PathLike[str],
+    *,
+    select: Sequence[str] | None = None,
+    ignore: Sequence[str] | None = None,
+) -> Report:
     """Explains a record, of a run that ended, crashed, or still goes on.
 
     Args:
@@ -236,7 +247,7 @@ def review(record, *, select=None, ignore=None) -> Report:
     return _report_of(result, record, "Training report", select, ignore)
 
 
-def report_test_set(report, vault) -> Report:
+def report_test_set(report: Report, vault: Vault) -> Report:
     """Adds what a vault recorded to a report: figures, and a finding if reused.
 
     Args:
@@ -335,59 +346,6 @@ def _try_rates(model, sample, initial, result, fit_kwargs, seconds):
     except Exception as error:
         result.not_measured.append(("other learning rates", first_line(error)))
     result.timings["other learning rates"] = time.perf_counter() - begun
-
-
-def _check_length(sample, fit_kwargs):
-    """A generator must last as long as `fit` will read it."""
-    if not sample.exhausted or sample.batch_size is None:
-        return
-    epochs = fit_kwargs.get("epochs", 1)
-    steps = fit_kwargs.get("steps_per_epoch")
-    once = sample.data_is_one_pass
-    wanted = (steps or sample.batches) * (epochs if once else 1)
-    if sample.batches < wanted:
-        raise value_error(
-            "diagnose",
-            "x",
-            f"data that last for {wanted} batches (epochs={epochs}, "
-            f"steps_per_epoch={steps})",
-            f"{sample.batches} batches",
-            "Let the generator go on for ever (while True), lower steps_per_epoch, or "
-            "give arrays, a tf.data.Dataset or a PyDataset, which can be read again.",
-        )
-
-
-def _check_validation(owner, data):
-    """Refuses validation data whose parts do not belong together."""
-    if not isinstance(data, tuple | list) or len(data) < 2:
-        return
-    x, y = data[0], data[1]
-    take_sample(x, y, owner=f"{owner}: validation_data", max_rows=1)
-
-
-def _build(model, sample):
-    """Builds a model that has no weights yet, as `fit` would."""
-    if model.built:
-        return
-    inputs = keras.tree.map_structure(keras.ops.convert_to_tensor, sample.head(1)[0])
-    try:
-        model(inputs)
-    except Exception as error:
-        raise value_error(
-            "diagnose",
-            "model",
-            "built, or buildable from the rows of `x`",
-            model.name,
-            f"Building it raised {first_line(error)}",
-        ) from error
-
-
-def _as_list(callbacks):
-    if callbacks is None:
-        return []
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        raise type_error("diagnose", "callbacks", "a list of callbacks", callbacks)
-    return callbacks if isinstance(callbacks, list | tuple) else [callbacks]
 
 
 def _for_record(figures):

@@ -19,6 +19,7 @@ A record is a list of plain dicts, in memory and (when it has a folder) in
   `monitor_seconds`.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -117,7 +118,8 @@ class Record:
 
     def __del__(self) -> None:
         # A `fit` that raises ends without the hook that closes the record.
-        self.close()
+        with contextlib.suppress(OSError):
+            self.close()
 
     def of_kind(self, kind: str) -> list[dict[str, Any]]:
         """Returns the lines of one kind, in the order they were written."""

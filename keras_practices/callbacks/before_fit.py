@@ -1,6 +1,7 @@
 """What the callbacks that check before the first step have in common."""
 
 import warnings
+from typing import Any
 
 import keras
 
@@ -9,6 +10,7 @@ from keras_practices.callbacks.guard import switch_off
 from keras_practices.errors import KerasPracticesError
 from keras_practices.errors import KerasPracticesWarning
 from keras_practices.errors import SanityCheckError
+from keras_practices.findings import Finding
 from keras_practices.measures.sample import take_sample
 from keras_practices.measures.set_up import check_model
 from keras_practices.rules import explain
@@ -27,12 +29,12 @@ class BeforeFit(keras.callbacks.Callback):
 
     rules: tuple[str, ...] = ()
 
-    def __init__(self, data, *, on_failure="warn"):
+    def __init__(self, data: Any, *, on_failure: str = "warn"):
         super().__init__()
         self.on_failure = check_choice(self, "on_failure", on_failure, ("warn", "stop"))
         parts = data if isinstance(data, tuple) else (data,)
         self._sample = take_sample(*parts, owner=type(self).__name__)
-        self.findings = []
+        self.findings: list[Finding] = []
         self.broken = False
 
     def measure(self, model, sample):

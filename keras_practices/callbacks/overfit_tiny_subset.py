@@ -1,5 +1,7 @@
 """A handful of rows learned by heart, before the first step of `fit`."""
 
+from typing import Any
+
 from keras_practices._core.validation import check_integer
 from keras_practices._core.validation import check_number
 from keras_practices.callbacks.before_fit import BeforeFit
@@ -49,12 +51,20 @@ class OverfitTinySubset(BeforeFit):
 
     rules = ("initialization-symmetric", "cannot-overfit-tiny-subset")
 
-    def __init__(self, data, n=20, *, steps=200, seconds=30.0, on_failure="warn"):
+    def __init__(
+        self,
+        data: Any,
+        n: int = 20,
+        *,
+        steps: int = 200,
+        seconds: float = 30.0,
+        on_failure: str = "warn",
+    ):
         super().__init__(data, on_failure=on_failure)
         self.n = check_integer(self, "n", n, low=1)
         self.steps = check_integer(self, "steps", steps, low=1)
         self.seconds = check_number(self, "seconds", seconds, low=0, closed="neither")
-        self.losses = []
+        self.losses: list[float] = []
 
     def measure(self, model, sample):
         """Returns the figures that the rules of this check read."""

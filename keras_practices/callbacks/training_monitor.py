@@ -1,6 +1,8 @@
 """Writes down what a training does, step by step."""
 
+import os
 import time
+from typing import Any
 
 import keras
 
@@ -22,7 +24,7 @@ from keras_practices.measures.updates import kernel_values
 from keras_practices.measures.updates import measure_updates
 from keras_practices.record import Record
 
-PROBE_ROWS = 256
+PROBE_ROWS = 128
 # Seconds that the monitor may take before its share of the time counts, so that a
 # training of seconds is recorded in full.
 GRACE_SECONDS = 2.0
@@ -47,7 +49,7 @@ class TrainingMonitor(keras.callbacks.Callback):
 
     Args:
         directory: Folder for `record.jsonl`, or None to keep the record in memory.
-        probe: Rows to look at, `(x, y)` arrays, a `Part`, or a dataset; the first 256
+        probe: Rows to look at, `(x, y)` arrays, a `Part`, or a dataset; the first 128
             are kept. Use training rows. None leaves activations and the loss in
             inference mode out.
         every: Int. Steps between two samples, after the first ones.
@@ -75,7 +77,14 @@ class TrainingMonitor(keras.callbacks.Callback):
         CS231n, Neural Networks Part 3: "Babysitting the learning process".
     """
 
-    def __init__(self, directory=None, *, probe=None, every=25, overhead=0.05):
+    def __init__(
+        self,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        probe: Any = None,
+        every: int = 25,
+        overhead: float = 0.05,
+    ):
         super().__init__()
         self.every = check_integer(self, "every", every, low=1)
         self.overhead = check_number(
@@ -84,7 +93,7 @@ class TrainingMonitor(keras.callbacks.Callback):
         self.directory = directory
         self.record = Record(directory)
         self.broken = False
-        self.extra_figures = {}
+        self.extra_figures: dict[str, Any] = {}
         self._probe = None
         if probe is not None:
             pair = probe if isinstance(probe, tuple) else (probe,)

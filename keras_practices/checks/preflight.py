@@ -3,6 +3,10 @@
 import dataclasses
 import time
 import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import keras
 
 from keras_practices._core.validation import check_number
 from keras_practices.errors import first_line
@@ -36,14 +40,14 @@ class Preflight:
 
 
 def preflight(
-    model,
+    model: keras.Model,
     sample: Sample,
     *,
-    whole=(None, None),
-    select=None,
-    ignore=None,
-    budget_seconds=20.0,
-    owner="check",
+    whole: tuple[Any, Any] = (None, None),
+    select: Sequence[str] | None = None,
+    ignore: Sequence[str] | None = None,
+    budget_seconds: float = 20.0,
+    owner: str = "check",
 ) -> Preflight:
     """Measures a model and a sample of its data, and runs the rules over it.
 

@@ -43,8 +43,8 @@ class MaxNorm(keras.constraints.MaxNorm):
     Example:
 
     >>> kernel = np.array([[3.0, 0.5], [4.0, 0.0]])  # norms 5 and 0.5
-    >>> keras.ops.convert_to_numpy(MaxNorm(2.0)(kernel)).round(2).tolist()
-    [[1.2, 0.5], [1.6, 0.0]]
+    >>> keras.ops.convert_to_numpy(MaxNorm(2.0)(kernel)).round(2).astype(str).tolist()
+    [['1.2', '0.5'], ['1.6', '0.0']]
 
     References:
         CS231n, "Neural Networks Part 2", regularization (max norm constraints);

@@ -1,11 +1,13 @@
 """Images with class numbers: digits (no network), MNIST, or a file of one's own."""
 
 import pathlib
+import zipfile
 
 import numpy as np
 
 from keras_practices._core.validation import value_error
 from keras_practices.errors import ArgumentValueError
+from keras_practices.errors import first_line
 
 
 def load(name):
@@ -35,16 +37,30 @@ def load(name):
         raise value_error(
             "demo", "--dataset", "digits, mnist, or the path of an .npz file", name
         )
-    with np.load(path, allow_pickle=False) as file:
-        for x, y in (("x", "y"), ("x_train", "y_train")):
-            if x in file and y in file:
-                return _checked(name, file[x], file[y])
+    arrays = _read(path)
+    for x, y in (("x", "y"), ("x_train", "y_train")):
+        if x in arrays and y in arrays:
+            return _checked(name, arrays[x], arrays[y])
+    raise value_error(
+        "demo",
+        "--dataset",
+        "an .npz file with arrays x and y, or x_train and y_train",
+        f"{name} with {', '.join(arrays) or 'no arrays'}",
+    )
+
+
+def _read(path):
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise value_error(
             "demo",
             "--dataset",
-            "an .npz file with arrays x and y, or x_train and y_train",
-            f"{name} with {', '.join(file.files) or 'no arrays'}",
-        )
+            "an .npz file with arrays of numbers",
+            str(path),
+            f"Reading it raised {first_line(error)}.",
+        ) from error
 
 
 def _mnist():

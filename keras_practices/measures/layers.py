@@ -90,7 +90,8 @@ def _figures_of(activation, arrays):
         "zeros": float((flat == 0).mean()),
     }
     if activation in CAN_DIE:
-        active = np.any([(row > 0).any(axis=0) for row in rows], axis=0)
+        # What is NaN is not zero: overflow is no death.
+        active = np.any([(~(row <= 0)).any(axis=0) for row in rows], axis=0)
         figures["inactive"] = float(1 - active.mean())
     if activation in BOUNDS:
         low, high = BOUNDS[activation]

@@ -61,7 +61,8 @@ def initial_loss_off_chance(figures):
 
     Fix: what the finding's cause names; scale inputs, use calibrated initial weights.
 
-    Threshold: twice the loss of guessing (for squared and absolute error, plus 1).
+    Threshold: twice the loss of guessing (for squared and absolute error, plus 4: what
+    calibrated weights add where targets are small).
     """
     found = figures["initial_loss"]
     chance = found.get("chance")

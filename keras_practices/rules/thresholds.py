@@ -12,9 +12,10 @@ INPUT_RMS_ERROR = 50.0
 # 2.302. TheDeepChecker reports a loss that is 100 % off (settings.yaml); He weights on
 # unit inputs reach 1.5 ×, so we take its factor of 2.
 INITIAL_LOSS_FACTOR = 2.0
-# Squared error has no scale of its own: initial outputs have unit size where targets
-# are small, which gives up to mean square + 1.
-INITIAL_LOSS_MARGIN = 1.0
+# Squared error has no scale of its own: a Glorot head on n unit inputs gives outputs
+# of mean square 2n / (n + 1), spread by its random weights; 4 lies 3.3 standard
+# deviations above that for n = 4.
+INITIAL_LOSS_MARGIN = 4.0
 
 # --- tiny subset ------------------------------------------------------------
 # CS231n, same section: "make sure you can achieve zero cost" on 20 examples. A short
