@@ -1,0 +1,99 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_practices.measures.arrays import measure_targets
+from keras_practices.measures.initial_loss import chance_loss
+from keras_practices.measures.initial_loss import floor_loss
+from keras_practices.measures.initial_loss import measure_initial_loss
+from keras_practices.measures.model_card import measure_outputs
+from keras_practices.measures.sample import take_sample
+
+RANDOM = np.random.default_rng(0)
+X = RANDOM.normal(size=(40, 3)).astype("float32")
+CLASSES = RANDOM.integers(0, 5, 40)
+NUMBERS = RANDOM.normal(2.0, 3.0, size=(40, 2)).astype("float32")
+
+
+def zero_model(units, activation, loss, **options):
+    head = layers.Dense(
+        units, activation=activation, kernel_initializer="zeros", **options
+    )
+    model = keras.Sequential([keras.Input((3,)), head])
+    model.compile("sgd", loss)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("units", "activation", "loss", "y"),
+    [
+        (5, "softmax", "sparse_categorical_crossentropy", CLASSES),
+        (5, "softmax", "categorical_crossentropy", np.eye(5, dtype="f")[CLASSES]),
+        (1, "sigmoid", "binary_crossentropy", CLASSES[:, None] % 2),
+        (5, None, "categorical_hinge", np.eye(5, dtype="f")[CLASSES]),
+        (1, None, "hinge", CLASSES[:, None] % 2 * 2.0 - 1),
+        (2, None, "mean_squared_error", NUMBERS),
+    ],
+)
+def test_a_model_of_zeros_begins_at_chance(units, activation, loss, y):
+    model = zero_model(units, activation, loss)
+    found = measure_initial_loss(model, take_sample(X, y))
+    (head,) = measure_outputs(model)
+    chance, words = chance_loss(head, measure_targets(y))
+    assert found["data_loss"] == pytest.approx(chance, rel=1e-4)
+    assert words
+    assert found["rows"] == 40
+
+
+def test_penalty_and_noise_are_kept_apart():
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            layers.Dropout(0.9),
+            layers.Dense(2, kernel_initializer="ones", kernel_regularizer="l2"),
+        ]
+    )
+    model.compile("sgd", "mse")
+    found = measure_initial_loss(model, take_sample(X, NUMBERS), rows=16)
+    exact = X[:16].astype("float64").sum(axis=1, keepdims=True) - NUMBERS[:16]
+    assert found["data_loss"] == pytest.approx(np.mean(exact**2), rel=1e-4)
+    assert found["regularization_loss"] == pytest.approx(0.01 * 6, rel=1e-5)
+    assert found["rows"] == 16
+
+
+def test_no_chance_is_known_for_some():
+    for head in (
+        {"loss": "custom", "shape": [2]},
+        {"loss": "sparse_categorical_crossentropy", "shape": None},
+        {"loss": "mean_squared_error", "shape": [2]},
+    ):
+        assert chance_loss(head, {})[0] is None
+    number = chance_loss(
+        {"loss": "mean_absolute_error", "shape": []}, {"mean_square": 9}
+    )
+    assert number[0] == 3.0
+
+
+@pytest.mark.parametrize(
+    ("loss", "y"),
+    [
+        ("binary_crossentropy", RANDOM.random((40, 5))),
+        ("categorical_crossentropy", RANDOM.dirichlet(np.ones(5), 40)),
+    ],
+)
+def test_soft_targets_cannot_be_met_below_their_entropy(loss, y):
+    (target,) = keras.ops.convert_to_tensor(y, "float32")[None]
+    exact = getattr(keras.losses, loss)(target, target)
+    floor = floor_loss({"loss": loss}, y)
+    assert floor == pytest.approx(float(keras.ops.mean(exact)), rel=1e-4)
+    assert floor > 0.3
+
+
+def test_floors_of_hard_targets_and_of_unknown_losses():
+    one_hot = np.eye(5)[CLASSES]
+    assert floor_loss({"loss": "categorical_crossentropy"}, one_hot) == 0
+    hard = floor_loss({"loss": "binary_crossentropy"}, one_hot)
+    assert hard == pytest.approx(0, abs=1e-9)
+    assert floor_loss({"loss": "mean_squared_error"}, NUMBERS) == 0.0
+    assert floor_loss({"loss": "poisson"}, NUMBERS) is None
