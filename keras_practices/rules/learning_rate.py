@@ -53,6 +53,10 @@ def learning_rate_too_low(figures):
 
 def _judge(figures, *, higher):
     training, trials = figures["training"], figures.get("rate_trials")
+    # A trial is longer than such a training: it would always end lower.
+    short = training["steps"] < thresholds.STUCK_MIN_STEPS
+    if short and training["first_not_finite"] is None:
+        return
     reached = training["last_loss"]
     start = training["start_loss"]
     if reached is None or start is None:
