@@ -61,16 +61,17 @@ def initial_loss_off_chance(figures):
 
     Fix: what the finding's cause names; scale inputs, use calibrated initial weights.
 
-    Threshold: twice the loss of guessing (for squared and absolute error, plus 4: what
-    calibrated weights add where targets are small).
+    Threshold: twice the loss of guessing, plus what calibrated weights may add to it:
+    1 for classes, 4 for squared and absolute error.
     """
     found = figures["initial_loss"]
     chance = found.get("chance")
     if chance is None:
         return
-    limit = thresholds.INITIAL_LOSS_FACTOR * chance
-    if found.get("unbounded"):
-        limit += thresholds.INITIAL_LOSS_MARGIN
+    unbounded = found.get("unbounded")
+    limit = thresholds.INITIAL_LOSS_FACTOR * chance + (
+        thresholds.INITIAL_LOSS_MARGIN if unbounded else thresholds.INITIAL_LOSS_SCORES
+    )
     loss = found["data_loss"]
     if math.isfinite(loss) and loss <= limit:
         return

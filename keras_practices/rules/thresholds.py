@@ -9,9 +9,11 @@ INPUT_RMS_ERROR = 50.0
 
 # --- initial loss -----------------------------------------------------------
 # CS231n, Neural Networks Part 3, "Sanity checks": softmax on 10 classes starts at
-# 2.302. TheDeepChecker reports a loss that is 100 % off (settings.yaml); He weights on
-# unit inputs reach 1.5 ×, so we take its factor of 2.
+# 2.302. TheDeepChecker reports a loss that is 100 % off (settings.yaml), as we do.
 INITIAL_LOSS_FACTOR = 2.0
+# Scores of variance v cost v / 2 above ln K, however few the classes; Glorot weights on
+# unit inputs give v up to 2. A small healthy net on 3 classes began at 2.3, twice ln 3.
+INITIAL_LOSS_SCORES = 1.0
 # Squared error has no scale of its own: a Glorot head on n unit inputs gives outputs
 # of mean square 2n / (n + 1), spread by its random weights; 4 lies 3.3 standard
 # deviations above that for n = 4.

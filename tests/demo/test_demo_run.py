@@ -59,7 +59,7 @@ def test_a_wrong_rate_is_named_first_after_training():
         network.build(data, "learning-rate"),
         *data.train,
         validation_data=data.validation,
-        epochs=2,
+        epochs=4,
         batch_size=32,
         verbose=0,
         budget_seconds=60,

@@ -221,8 +221,8 @@ CASES = {
         severity="warning",
         subject="loss",
         advice="about 2:",
-        silent=first_loss(5.0, unbounded=True),
-        fires=first_loss(4.01),
+        silent=first_loss(5.0),
+        fires=first_loss(5.01),
     ),
     "regularization-has-no-effect": Case(
         healthy=penalty(0.3),
