@@ -316,7 +316,7 @@ def _add_training(figures, record):
     first, last = latest_layers(record)
     if last:
         figures["layers_before"], figures["layers"] = first, last
-        figures.setdefault("probe_rows", PROBE_ROWS)
+        figures["probe_rows"] = record.start.get("probe_rows", 0)
 
 
 def _try_rates(model, sample, initial, result, fit_kwargs, seconds):

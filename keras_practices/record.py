@@ -4,7 +4,8 @@ A record is a list of plain dicts, in memory and (when it has a folder) in
 `record.jsonl`, one JSON object a line, flushed as it is written. Each line has a
 `kind`:
 
-- `start`: `schema`, `environment`, `model` (static facts), `fit` (epochs, steps).
+- `start`: `schema`, `environment`, `fit` (epochs, steps),
+  `probe_rows`, `figures` (what was measured before).
 - `steps`: `first` (index of the first optimizer step from 0), `epoch` (position in
   epochs of each step's end), `loss` (true loss of each batch), `learning_rate`.
 - `sample`: `step`, `epoch`, `weights` and `layers`: figures per variable
@@ -15,8 +16,8 @@ A record is a list of plain dicts, in memory and (when it has a folder) in
 - `histogram`: `epoch`, `layer`, `edges`, `counts`.
 - `filters`: `epoch`, `layer`, `shape`, `values` (first kernel, rounded).
 - `fault`: `what` could not be measured, and `why`.
-- `end`: `status` (`"completed"` or `"interrupted"`), `steps`, `seconds`,
-  `monitor_seconds`.
+- `end`: `status` (`"completed"`), `steps`, `seconds`, `monitor_seconds`; a run that
+  was interrupted has none.
 """
 
 import contextlib

@@ -50,3 +50,8 @@ def training_step(loss_at, optimizer, trainable, others):
         return loss
 
     return step
+
+
+def devices():
+    """Returns the names of the devices that JAX can use."""
+    return [device.device_kind for device in jax.devices()]

@@ -54,3 +54,13 @@ def training_step(loss_at, optimizer, trainable, others):
         return loss
 
     return compiled(step)
+
+
+def devices():
+    """Returns the names of the devices that TensorFlow can use."""
+    found = tf.config.list_physical_devices()
+    details = [tf.config.experimental.get_device_details(d) for d in found]
+    return [
+        detail.get("device_name", device.device_type)
+        for device, detail in zip(found, details, strict=True)
+    ]

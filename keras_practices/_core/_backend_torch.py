@@ -61,3 +61,9 @@ def training_step(loss_at, optimizer, trainable, others):
         return loss
 
     return step
+
+
+def devices():
+    """Returns the names of the devices that PyTorch can use."""
+    count = torch.cuda.device_count()
+    return [torch.cuda.get_device_name(i) for i in range(count)] or ["CPU"]

@@ -26,3 +26,8 @@ def value_and_gradients(function, values):
 def training_step(loss_at, optimizer, trainable, others):
     """Returns `step(batch) -> loss` that updates variables beside the model."""
     return _module().training_step(loss_at, optimizer, trainable, others)
+
+
+def devices():
+    """Returns the names of the devices that the backend can use."""
+    return _module().devices()

@@ -95,10 +95,12 @@ class TrainingMonitor(keras.callbacks.Callback):
         self.broken = False
         self.extra_figures: dict[str, Any] = {}
         self._probe = None
+        self._rows = 0
         if probe is not None:
             pair = probe if isinstance(probe, tuple) else (probe,)
             sample = take_sample(*pair, owner="TrainingMonitor", max_rows=PROBE_ROWS)
             self._probe = sample.head(PROBE_ROWS)
+            self._rows = min(PROBE_ROWS, sample.rows)
             self._inputs = input_tensors(self._probe[0])
 
     # --- hooks ---------------------------------------------------------------
@@ -131,6 +133,7 @@ class TrainingMonitor(keras.callbacks.Callback):
                     "epochs": self.params.get("epochs"),
                     "steps_per_epoch": self.params.get("steps"),
                 },
+                probe_rows=self._rows,
                 figures=self.extra_figures,
             )
             self._add_layers(self.model, position=0.0)

@@ -54,8 +54,8 @@ class Sample:
 def take_sample(x, y=None, sample_weight=None, *, owner="check", max_rows=MAX_ROWS):
     """Takes at most `max_rows` rows out of `x`, without changing it.
 
-    Rows of arrays are spread evenly over the whole set, rows of datasets are its
-    first batches.
+    Rows of arrays are spread evenly over the whole set, in a fixed random order; rows
+    of datasets are its first batches.
 
     Args:
         x: Array, dict or list of arrays, `tf.data.Dataset`, `PyDataset`, PyTorch
@@ -156,7 +156,9 @@ def _from_arrays(x, y, sample_weight, owner, max_rows):
                 f"{row_count(part, owner, name)} rows",
                 f"Give one row of `{name}` for each row of `x`.",
             )
-    rows = np.unique(np.linspace(0, total - 1, min(total, max_rows)).astype(int))
+    spread = np.unique(np.linspace(0, total - 1, min(total, max_rows)).astype(int))
+    # In an order of their own: the first rows of a sorted set are of one class.
+    rows = np.random.default_rng(0).permutation(spread)
     picked = [
         None if part is None else keras.tree.map_structure(lambda a: a[rows], part)
         for part in parts

@@ -111,19 +111,16 @@ def _next_power(trials, decades):
         return None if known else onward
     if best == 0 and _end_of(trials[0]) < start - 0.1 * abs(start):
         return None
-    # No rate gained anything so far. Every trial sees the same batches: where the
-    # longest steps give the losses of the shortest and these stay near the start,
-    # nothing moves, and longer ones are next. Else on to the side that ends lower;
-    # where both end alike, shorter steps if the loss rises and longer ones if it
-    # stands still.
-    low, high = _end_of(trials[min(trials)]), _end_of(trials[max(trials)])
-    near = low <= 2 * abs(start)
-    if near and _same_curve(trials[min(trials)], trials[max(trials)]):
+    # No rate gained anything so far. Longer steps never cure a loss that rises (by more
+    # than the noise of a batch). Every trial sees the same batches: where the longest
+    # steps give the losses of the shortest, nothing moves. Else on to the better side.
+    low, high = trials[min(trials)], trials[max(trials)]
+    if _end_of(trials[0]) > start + 0.25 * abs(start):
+        down = True
+    elif _same_curve(low, high):
         down = False
-    elif math.isclose(low, high, rel_tol=0.01):
-        down = _end_of(trials[0]) > start + 0.02 * abs(start)
     else:
-        down = low < high
+        down = _end_of(low) < _end_of(high)
     onward = min(trials) - 1 if down else max(trials) + 1
     return None if abs(onward) > decades else onward
 

@@ -77,7 +77,7 @@ def test_a_rate_that_is_wrong_is_named_with_a_better_one(rate, rule):
     assert first.advice == f"Set learning_rate={better:.2g}."
     model = compiled_model(better)
     losses = model.fit(X, Y, **{**FIT, "epochs": 5}).history["loss"]
-    assert losses[-1] < 0.8 * losses[0]
+    assert losses[-1] < 0.8 * report.figures["training"]["start_loss"]
 
 
 def test_overfitting_is_found_on_labels_that_mean_nothing():

@@ -55,8 +55,10 @@ def test_penalty_and_noise_are_kept_apart():
         ]
     )
     model.compile("sgd", "mse")
-    found = measure_initial_loss(model, take_sample(X, NUMBERS), rows=16)
-    exact = X[:16].astype("float64").sum(axis=1, keepdims=True) - NUMBERS[:16]
+    sample = take_sample(X, NUMBERS)
+    found = measure_initial_loss(model, sample, rows=16)
+    x, y, _ = sample.head(16)
+    exact = x.astype("float64").sum(axis=1, keepdims=True) - y
     assert found["data_loss"] == pytest.approx(np.mean(exact**2), rel=1e-4)
     assert found["regularization_loss"] == pytest.approx(0.01 * 6, rel=1e-5)
     assert found["rows"] == 16
