@@ -9,6 +9,7 @@ import keras
 
 from keras_practices._core.validation import check_number
 from keras_practices.callbacks import TrainingMonitor
+from keras_practices.callbacks.training_monitor import PROBE_ROWS
 from keras_practices.checks import Preflight
 from keras_practices.checks import preflight
 from keras_practices.checks.fit_arguments import build_from_rows
@@ -33,7 +34,6 @@ from keras_practices.rules import check_codes
 from keras_practices.rules import explain
 from keras_practices.rules import run_rules
 
-PROBE_ROWS = 128
 # Share of what can be lost that is still there when training is looked into further.
 _POOR = 0.5
 

@@ -1,5 +1,6 @@
 """Short training runs on state at the side: measure, do not guess."""
 
+import functools
 import math
 import time
 
@@ -72,7 +73,8 @@ def measure_rates(
 
     Returns:
         List of dicts, one a rate, in rising order: `factor`, `learning_rate`,
-        `first_loss`, `last_loss`, `best_loss`, `steps`, `losses`, `seconds`.
+        `first_loss` (of the initial weights, on the batches of `last_loss`),
+        `last_loss`, `best_loss`, `steps`, `losses`, `seconds`.
     """
     size = max(1, min(batch_size, sample.rows))
     starts = _shuffled_starts(sample.rows, size, steps)
@@ -80,17 +82,19 @@ def measure_rates(
     side = SideState(model, optimizer, initial)
     deadline = time.perf_counter() + seconds
 
-    def trial(power):
-        side.reset(learning_rate * 10.0**power)
+    def losses_at(rate):
+        side.reset(rate)
         left = deadline - time.perf_counter()
-        losses, spent = _train(
-            side,
-            lambda step: _rows(sample, starts[step], size),
-            steps,
-            left,
-            -math.inf,
-        )
-        return {"factor": 10.0**power, **_summary(losses, spent, optimizer)}
+        batch_of = functools.partial(_batch_at, sample, starts, size)
+        return _train(side, batch_of, steps, left, -math.inf)
+
+    # At rate 0 the same batches show the loss of the initial weights: batches differ
+    # by more than short trials gain.
+    start = _tail_mean(losses_at(0.0)[0])
+
+    def trial(power):
+        summary = _summary(*losses_at(learning_rate * 10.0**power), optimizer)
+        return {"factor": 10.0**power, **summary, "first_loss": start}
 
     trials = {power: trial(power) for power in (0, -1, 1)}
     while time.perf_counter() < deadline:
@@ -105,31 +109,17 @@ def _next_power(trials, decades):
     """The decade to try next, None when the best one is known."""
     start = trials[0]["first_loss"]
     best = min(trials, key=lambda power: _end_of(trials[power]))
-    if best != 0 and _end_of(trials[best]) < start - 0.1 * abs(start):
-        onward = best + (1 if best > 0 else -1)
-        known = onward in trials or abs(onward) > decades
-        return None if known else onward
-    if best == 0 and _end_of(trials[0]) < start - 0.1 * abs(start):
-        return None
-    # No rate gained anything so far. Longer steps never cure a loss that rises (by more
-    # than the noise of a batch). Every trial sees the same batches: where the longest
-    # steps give the losses of the shortest, nothing moves. Else on to the better side.
-    low, high = trials[min(trials)], trials[max(trials)]
-    if _end_of(trials[0]) > start + 0.25 * abs(start):
-        down = True
-    elif _same_curve(low, high):
-        down = False
+    gained = _end_of(trials[best]) < start - 0.1 * abs(start)
+    rises = _end_of(trials[0]) > start + 0.25 * abs(start)
+    if gained:
+        onward = best - 1 if best < 0 else best + 1
+        if best == 0 or onward in trials:
+            return None
     else:
-        down = _end_of(low) < _end_of(high)
-    onward = min(trials) - 1 if down else max(trials) + 1
+        # Longer steps never cure a loss that rises; else on to the better side.
+        low, high = _end_of(trials[min(trials)]), _end_of(trials[max(trials)])
+        onward = min(trials) - 1 if rises or low < high else max(trials) + 1
     return None if abs(onward) > decades else onward
-
-
-def _same_curve(one, other):
-    losses = one["losses"], other["losses"]
-    return len(losses[0]) == len(losses[1]) and all(
-        math.isclose(a, b, rel_tol=0.05) for a, b in zip(*losses, strict=True)
-    )
 
 
 def _end_of(trial):
@@ -151,11 +141,10 @@ def _train(side, batch_of, steps, seconds, target):
 
 
 def _summary(losses, spent, optimizer):
-    tail = losses[-max(1, len(losses) // 10) :]
     return {
         "steps": len(losses),
         "first_loss": losses[0],
-        "last_loss": float(np.mean(tail)),
+        "last_loss": _tail_mean(losses),
         "best_loss": float(np.nanmin([*losses, math.inf])),
         "losses": losses,
         "learning_rate": float(keras.ops.convert_to_numpy(optimizer.learning_rate)),
@@ -182,9 +171,13 @@ def _shuffled_starts(rows, size, steps):
     return np.concatenate(drawn)[:steps]
 
 
-def _rows(sample, start, size):
+def _tail_mean(losses):
+    return float(np.mean(losses[-max(1, len(losses) // 10) :]))
+
+
+def _batch_at(sample, starts, size, step):
     def cut(array):
-        return array[start : start + size]
+        return array[starts[step] : starts[step] + size]
 
     return tuple(
         None if part is None else keras.tree.map_structure(cut, part)
