@@ -4,6 +4,7 @@ import math
 import pathlib
 
 import keras
+import numpy as np
 
 from keras_practices._core.validation import check_choice
 from keras_practices._core.validation import check_integer
@@ -49,7 +50,9 @@ def run(dataset="digits", *, broken=None, epochs=30, out=None, seed=0, console=N
     writable_folder("demo", "--out", folder)
     _forget(folder)
     x, y = datasets.load(dataset)
-    x, y = x[:MAX_ROWS], y[:MAX_ROWS]
+    if len(x) > MAX_ROWS:  # at random: a file may be sorted by class
+        rows = np.random.default_rng(seed).choice(len(x), MAX_ROWS, replace=False)
+        x, y = x[rows], y[rows]
 
     keras.utils.set_random_seed(seed)
     split = Split(

@@ -38,7 +38,6 @@ STUCK_MIN_STEPS = 20
 # --- learning rate ----------------------------------------------------------
 # Ratio of update to weight, CS231n, "Ratio of weights:updates": about 1e-3.
 # TheDeepChecker: log10 in [-4, -1].
-UPDATE_RATIO_BAND = (1e-4, 1e-2)
 UPDATE_RATIO_HIGH = 1e-1
 UPDATE_RATIO_LOW = 1e-4
 # A trial at another rate speaks when it gains this much more of what can be lost…
