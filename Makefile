@@ -36,7 +36,7 @@ $(VENV)/.demo-%: $(VENV)/.made setup.cfg pyproject.toml
 
 $(VENV)/.test: $(VENV)/.made setup.cfg pyproject.toml
 	$(PY) -m pip install '$(TORCH)'
-	$(PY) -m pip install --editable '.[tensorflow,jax,torch,search,report,test]'
+	$(PY) -m pip install --editable '.[tensorflow,jax,torch,search,report,tensorboard,test]'
 	@touch $@
 
 demo: BACKEND ?= tensorflow

@@ -4,26 +4,38 @@ A record is a list of plain dicts, in memory and (when it has a folder) in
 `record.jsonl`, one JSON object a line, flushed as it is written. Each line has a
 `kind`:
 
-- `start`: `schema`, `environment`, `fit` (epochs, steps),
-  `probe_rows`, `figures` (what was measured before).
-- `steps`: `first` (index of the first optimizer step from 0), `epoch` (position in
-  epochs of each step's end), `loss` (true loss of each batch), `learning_rate`.
-- `sample`: `step`, `epoch`, `weights` and `layers`: figures per variable
-  (`weight_norm`, `update_norm`, `update_ratio`, `finite`) and per layer (`mean`,
-  `std`, `zeros`, `saturated`, `inactive`, `units`).
+- `start`: `schema`, `environment`, `fit` (epochs, steps), `probe_rows`, `variables`
+  (shape by path), `figures` (what was measured before).
+- `steps`: `first` (index of the first step from 0), `epoch` (position in epochs of
+  each step's end), `loss` (true loss of each batch), `learning_rate` (of each step).
+  Where only some steps are kept in memory, `steps` holds the index of each.
+- `sample`: a step seen from inside. `step`, `epoch`, `rows` (on which activations were
+  measured), `window_rows` (rows since the epoch began); `weights`: by path
+  `gradient_norm`, `weight_norm` (before the update), `update_norm`, `update_ratio`,
+  `finite` and `gradient_finite` (shares); `layers`: by name `activation`, `mean`,
+  `std`, `second_moment`, `zeros`, `saturated`, `units`, `inactive` (share of units that
+  were zero in all samples of the epoch so far), `gradient_rms`.
+- `probe`: `epoch`, `step`, `layers`: the same in inference mode on the probe.
 - `epoch`: `epoch` (finished epochs), `step`, `seconds`, `logs`, `probe_loss`,
-  `regularization_loss`.
-- `histogram`: `epoch`, `layer`, `edges`, `counts`.
-- `filters`: `epoch`, `layer`, `shape`, `values` (first kernel, rounded).
+  `regularization_loss`, `validation_loss`, `gap` (validation loss less the two before).
+- `histogram`: `epoch`, `step`, `of` (`"activations"` on the probe, `"gradients"` in the
+  samples of the epoch), `layer` (of gradients: path), `edges`, `counts`.
+- `filters`: `epoch`, `layer`, `shape`, `values` (first kernel, rounded), `smoothness`.
 - `fault`: `what` could not be measured, and `why`.
-- `end`: `status` (`"completed"`), `steps`, `seconds`, `monitor_seconds`; a run that
-  was interrupted has none.
+- `end`: `status` (`"completed"`), `steps`, `seconds`, `monitor_seconds`,
+  `compile_seconds`, `share` (of the time without the monitor); a run that was
+  interrupted has none.
+
+The file holds all lines. What is kept in memory does not grow with the run: of long
+runs every second sample and step is dropped, as often as needed.
 """
 
 import contextlib
 import json
+import math
 import os
 import pathlib
+from collections.abc import Callable
 from typing import Any
 from typing import TextIO
 
@@ -33,6 +45,9 @@ from keras_practices.findings import json_safe
 
 SCHEMA = 1
 FILE_NAME = "record.jsonl"
+# What is kept in memory: figures in the lines of samples, and steps. Some megabytes.
+MAX_FIGURES = 40_000
+MAX_STEPS = 20_000
 
 
 class Record:
@@ -58,6 +73,9 @@ class Record:
         self.path: pathlib.Path | None = None
         self._file: TextIO | None = None
         self.lines: list[dict[str, Any]] = []
+        self._followers: list[Callable[[dict[str, Any]], None]] = []
+        self._figures = 0
+        self._steps = 0
         if directory is not None:
             folder = writable_folder("Record", "directory", directory)
             self.path = folder / FILE_NAME
@@ -110,6 +128,50 @@ class Record:
                 self._file = self.path.open("w", encoding="utf-8")
             self._file.write(json.dumps(line) + "\n")
             self._file.flush()
+        for follower in self._followers:
+            follower(line)
+        self._bound(line)
+
+    def follow(self, follower: Callable[[dict[str, Any]], None]) -> None:
+        """Calls `follower` with every line that is added from now on."""
+        self._followers.append(follower)
+
+    def _bound(self, line):
+        if line["kind"] in ("sample", "probe"):
+            self._figures += _size(line)
+            if self._figures > MAX_FIGURES:
+                self._thin_samples()
+        elif line["kind"] == "steps":
+            self._steps += len(line["loss"])
+            if self._steps > MAX_STEPS:
+                self._thin_steps()
+
+    def _thin_samples(self):
+        """Drops every second sample and probe, but not the first and the last."""
+        for kind in ("sample", "probe"):
+            found = self.of_kind(kind)
+            dropped = {id(line) for line in found[1:-1:2]}
+            self.lines = [line for line in self.lines if id(line) not in dropped]
+        self._figures = sum(map(_size, self.of_kind("sample") + self.of_kind("probe")))
+
+    def _thin_steps(self):
+        """Puts all steps into one line and drops every second one."""
+        lines = self.of_kind("steps")
+        columns = ("epoch", "loss", "learning_rate")
+        joined = {name: sum((line[name] for line in lines), []) for name in columns}
+        steps = sum((_numbers(line) for line in lines), [])
+        # The first loss that is not finite is the one that matters.
+        bad = (i for i, x in enumerate(joined["loss"]) if not math.isfinite(float(x)))
+        kept = {*range(0, len(steps), 2), len(steps) - 1, next(bad, 0)}
+        chosen = {
+            name: [values[i] for i in sorted(kept)]
+            for name, values in ({"steps": steps} | joined).items()
+        }
+        first = self.lines.index(lines[0])
+        lines = {id(line) for line in lines}
+        self.lines = [line for line in self.lines if id(line) not in lines]
+        self.lines.insert(first, {"kind": "steps", "first": steps[0], **chosen})
+        self._steps = len(kept)
 
     def close(self) -> None:
         """Closes the file; the record stays readable."""
@@ -147,9 +209,32 @@ class Record:
         return self.of_kind("epoch")
 
     @property
+    def probes(self) -> list[dict[str, Any]]:
+        """Figures per layer in inference mode on the probe."""
+        return self.of_kind("probe")
+
+    @property
     def histograms(self) -> list[dict[str, Any]]:
-        """Histograms of activations, one for each layer and epoch."""
-        return self.of_kind("histogram")
+        """Histograms of activations on the probe, one for each layer and epoch."""
+        return [
+            line
+            for line in self.of_kind("histogram")
+            if line.get("of", "activations") == "activations"
+        ]
+
+    @property
+    def step_numbers(self) -> list[int]:
+        """Index from 0 of every step that `curve` has."""
+        return [step for line in self.of_kind("steps") for step in _numbers(line)]
+
+    @property
+    def kernels(self) -> set[str]:
+        """Paths of the variables of rank 2 and above.
+
+        The ratio of update to weight says little for biases, which begin at zero.
+        """
+        shapes = self.start.get("variables", {})
+        return {path for path, shape in shapes.items() if len(shape) >= 2}
 
     def curve(self, name: str) -> tuple[list[float], list[float]]:
         """Returns one figure of every step as a pair of lists.
@@ -167,6 +252,16 @@ class Record:
             epochs.extend(line["epoch"])
             values.extend(float(value) for value in line[name])
         return epochs, values
+
+
+def _numbers(line):
+    first = line["first"]
+    return line.get("steps") or list(range(first, first + len(line["loss"])))
+
+
+def _size(line):
+    tables = (line.get("weights") or {}, line.get("layers") or {})
+    return sum(len(figures) for table in tables for figures in table.values())
 
 
 def writable_folder(owner, name, directory):

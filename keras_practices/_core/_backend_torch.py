@@ -1,11 +1,14 @@
 """Gradients and compilation on PyTorch."""
 
+import keras
 import torch
+
+from keras_practices._core.fit_internals import weighing
 
 
 def compiled(function):
-    """Returns `function` itself: PyTorch runs eagerly here, as Keras does."""
-    return function
+    """Returns `function` without gradients: PyTorch runs eagerly here, as Keras does."""
+    return torch.no_grad()(function)
 
 
 def value_and_gradients(function, values):
@@ -67,3 +70,94 @@ def devices():
     """Returns the names of the devices that PyTorch can use."""
     count = torch.cuda.device_count()
     return [torch.cuda.get_device_name(i) for i in range(count)] or ["CPU"]
+
+
+def watched_train_step(model, watch):
+    """Returns a `train_step` that adds what `watch` measures to its logs."""
+    original = model.train_step
+
+    def train_step(data):
+        with watch.opened() as seen:
+            logs = original(data)
+        with torch.no_grad():
+            return watch.add_figures(
+                logs, seen, lambda: [v.value.detach() for v in seen.variables]
+            )
+
+    return train_step
+
+
+def watched_apply(optimizer, watch):
+    """Returns `("apply", function)`; see `backend.watched_apply`."""
+    original = optimizer.apply
+
+    def apply(grads, trainable_variables=None):
+        with watch.noting() as seen:
+            if seen is not None:
+                variables = trainable_variables or optimizer._trainable_variables
+                _note(seen, optimizer, list(grads), list(variables))
+        return original(grads, trainable_variables)
+
+    return "apply", apply
+
+
+def _note(seen, optimizer, grads, variables):
+    # Updates are written in place.
+    seen.note_weights([v.value.detach().clone() for v in seen.variables])
+    known = [(v, g) for v, g in zip(variables, grads, strict=True) if g is not None]
+    scale = getattr(optimizer, "dynamic_scale", None)
+    scale = optimizer.loss_scale_factor if scale is None else scale.value.detach()
+    gradients = [g.detach() if scale is None else g.detach() / scale for _, g in known]
+    seen.note_gradients([v for v, _ in known], gradients)
+
+
+class CallTap:
+    """Reads scalars around a call of a train function; see `backend.call_tap`."""
+
+    cumulative = False
+
+    def __init__(self, model, rate, trackers):
+        self._rate_variable = rate
+        self._trackers = trackers
+        self._weigh = None
+
+    def before(self, args):
+        """Returns `(arguments for the call, rate of the steps to come)`."""
+        shaped = (x for x in keras.tree.flatten(args[0]) if getattr(x, "ndim", 0))
+        leaf = next(shaped, None)
+        self._rows = [0 if leaf is None else leaf.shape[0]]
+        variable = self._rate_variable
+        return args, None if variable is None else variable.value.detach().clone()
+
+    def after(self, result):
+        """Returns `(logs, weight of the loss of these steps or None)`."""
+        if self._weigh is None:
+            counts = [float(m.count.value) for m in self._trackers]
+            self._weigh = weighing(max(counts, default=0.0), self._rows)
+        return result, self._weigh(self._rows)
+
+
+def floats(scalars):
+    """Returns Python floats of scalars, fetched together."""
+    if all(isinstance(s, torch.Tensor) and s.is_cuda for s in scalars):
+        return torch.stack(list(scalars)).tolist() if scalars else []
+    return [float(scalar) for scalar in scalars]
+
+
+def wait_for(tree):
+    """Waits until the device has computed the tensors of a tree."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def seldom(predicate, usual, rare):
+    """Returns `rare()`, which is right in any case."""
+    return rare()
+
+
+def train_function(model, train_step):
+    """Returns a function that `fit` can call in the place of `model.train_function`.
+
+    Keras's own looks `train_step` up at each call, and may be compiled by PyTorch.
+    """
+    return lambda data: train_step(data[0])

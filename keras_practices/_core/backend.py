@@ -14,7 +14,7 @@ def _module():
 
 
 def compiled(function):
-    """Returns `function` compiled by the backend (unchanged on PyTorch)."""
+    """Returns `function` compiled by the backend (on PyTorch: without gradients)."""
     return _module().compiled(function)
 
 
@@ -31,3 +31,68 @@ def training_step(loss_at, optimizer, trainable, others):
 def devices():
     """Returns the names of the devices that the backend can use."""
     return _module().devices()
+
+
+def watched_train_step(model, watch):
+    """Returns a `train_step` that adds what `watch` measures to its logs.
+
+    Args:
+        model: A compiled Keras model.
+        watch: A `keras_practices.measures.step_figures.StepFigures`.
+
+    Returns:
+        Function with the arguments of the model's own `train_step`.
+    """
+    return _module().watched_train_step(model, watch)
+
+
+def watched_apply(optimizer, watch):
+    """Returns `(name, function)`: the optimizer's entry point, watched.
+
+    The function is to stand on the instance under that name while a watched step is
+    traced or run. It hands weights before the update and gradients (unscaled, of the
+    global batch) to `watch`.
+    """
+    return _module().watched_apply(optimizer, watch)
+
+
+def train_function(model, train_step):
+    """Returns what `fit` can call in the place of `model.train_function`."""
+    return _module().train_function(model, train_step)
+
+
+def call_tap(model, rate, trackers):
+    """Returns what reads rate and weight of the loss around a call of a step.
+
+    Nothing waits for the device after the first call; `floats` fetches the scalars.
+
+    Args:
+        model: A compiled Keras model inside `fit`.
+        rate: The optimizer's `keras.Variable` of the rate, or None.
+        trackers: `keras.metrics.Mean` objects, one of which may track the loss.
+
+    Returns:
+        Object with `before(args) -> (args, rate)`, `after(result) -> (logs, weight)`
+        and `cumulative`: whether weights are sums over the epoch. A weight of None
+        says that the logs hold the loss of the batch itself.
+    """
+    return _module().CallTap(model, rate, trackers)
+
+
+def floats(scalars):
+    """Returns Python floats of backend scalars, waiting for them where needed."""
+    return _module().floats(scalars)
+
+
+def wait_for(tree):
+    """Waits until the device has computed the tensors of a tree."""
+    _module().wait_for(tree)
+
+
+def seldom(predicate, usual, rare):
+    """Returns `usual()` or, where the scalar `predicate` holds, `rare()`.
+
+    Both give one tensor of the same shape. On PyTorch the answer would have to be
+    waited for, so `rare`, which must be right in any case, is always run.
+    """
+    return _module().seldom(predicate, usual, rare)

@@ -1,59 +1,66 @@
 """Writes down what a training does, step by step."""
 
 import os
-import time
+import warnings
 from typing import Any
 
 import keras
 
 from keras_practices._core.validation import check_integer
 from keras_practices._core.validation import check_number
-from keras_practices.callbacks.batch_loss import BatchLoss
+from keras_practices.callbacks.budget import Budget
+from keras_practices.callbacks.epoch_writer import EpochWriter
+from keras_practices.callbacks.epoch_writer import median_of
 from keras_practices.callbacks.guard import guarded
+from keras_practices.callbacks.guard import switch_off
+from keras_practices.callbacks.step_log import StepLog
+from keras_practices.callbacks.step_sampler import StepSampler
+from keras_practices.errors import KerasPracticesWarning
 from keras_practices.errors import first_line
 from keras_practices.measures.environment import measure_environment
-from keras_practices.measures.layers import first_kernel
-from keras_practices.measures.layers import input_tensors
-from keras_practices.measures.layers import measure_histograms
-from keras_practices.measures.layers import measure_layers
-from keras_practices.measures.layers import run_captured
-from keras_practices.measures.model_card import has_custom_train_step
 from keras_practices.measures.sample import take_sample
-from keras_practices.measures.side_state import measure_losses
-from keras_practices.measures.updates import kernel_values
-from keras_practices.measures.updates import measure_updates
 from keras_practices.record import Record
+from keras_practices.tensorboard import EventWriter
 
 PROBE_ROWS = 128
-# Seconds that the monitor may take before its share of the time counts, so that a
-# training of seconds is recorded in full.
-GRACE_SECONDS = 2.0
-# Steps between two lines of batch losses in the record.
-STEPS_A_LINE = 200
 
 
 class TrainingMonitor(keras.callbacks.Callback):
-    """Records losses, rates, updates and activations while `fit` runs.
+    """Records what every layer and every step does, while `fit` runs.
 
-    True loss and learning rate of every batch (Keras's own `logs` hold the running
-    mean); at sampled steps the norm of every kernel's update beside the norm of the
-    kernel, and the outputs of every layer with an activation; at the end of each
-    epoch the loss in inference mode on the probe. Weights, optimizer and random state
-    are never written: training goes on as without it. A fault inside the monitor
-    becomes one warning and switches it off.
+    - Every step: the true loss of the batch (Keras's own `logs` hold the running
+      mean) and the learning rate.
+    - Sampled steps (1, 2, 4, 8, … and then every `every`-th), from inside the compiled
+      step: for each variable the norms of gradient, weight and applied update, the
+      ratio of the last two, and the share of finite entries; for each layer with an
+      activation mean, second moment, share of zeros, share saturated, units that were
+      zero in all samples of the epoch, on the first 8 rows of the batch; for each
+      layer the root mean square of its gradient.
+    - Every epoch: loss in inference mode on the probe, penalty of the weights, gap to
+      the validation loss, layers on the probe; after epochs 1, 2, 4, 8, … and the
+      last one histograms of activations and gradients, and the first layer's filters.
 
-    State: `record` (in memory, and line by line in `directory`). Cost: between samples
-    one look at the loss tracker; a sample copies the kernels and runs the probe once.
-    Samples are dense in the first steps and left out when the monitor has taken more
-    than `overhead` of the time.
+    Training goes on as without it: the same weights, seeds, history and saved model.
+    Steps that are not sampled run the model's own compiled function. A fault inside
+    the monitor becomes one warning, and what can still be recorded is.
+
+    State: `record`, line by line in `directory`; in memory a bounded share of it.
+    Cost: the first sample compiles a second train function (on JAX this takes as long
+    as the first); after that a sampled step costs 3 to 25 % more than a plain one. The
+    monitor measures its own share of the time, samples ten times less often while it
+    is above `overhead`, and writes it down at the end.
 
     Args:
         directory: Folder for `record.jsonl`, or None to keep the record in memory.
         probe: Rows to look at, `(x, y)` arrays, a `Part`, or a dataset; the first 128
-            are kept. Use training rows. None leaves activations and the loss in
-            inference mode out.
+            are kept. Use training rows. None leaves out what is measured on it.
         every: Int. Steps between two samples, after the first ones.
         overhead: Float in (0, 1]. Largest share of the time the monitor may take.
+        add_to_logs: Bool. Adds `monitor/…` values to the logs of each epoch, so that
+            the history and the callbacks of trackers that stand after the monitor
+            have them.
+        tensorboard: Folder for TensorBoard events of all that is recorded, or None;
+            needs the extra "tensorboard".
 
     Attributes:
         record: The `keras_practices.record.Record` of the last training.
@@ -61,6 +68,7 @@ class TrainingMonitor(keras.callbacks.Callback):
     Raises:
         OSError: `directory` cannot be written.
         TypeError, ValueError: bad arguments.
+        ImportError: `tensorboard` is given and its package is not installed.
 
     Example:
 
@@ -83,7 +91,9 @@ class TrainingMonitor(keras.callbacks.Callback):
         *,
         probe: Any = None,
         every: int = 25,
-        overhead: float = 0.05,
+        overhead: float = 0.02,
+        add_to_logs: bool = False,
+        tensorboard: str | os.PathLike[str] | None = None,
     ):
         super().__init__()
         self.every = check_integer(self, "every", every, low=1)
@@ -91,230 +101,177 @@ class TrainingMonitor(keras.callbacks.Callback):
             self, "overhead", overhead, low=0, high=1, closed="right"
         )
         self.directory = directory
+        self.add_to_logs = bool(add_to_logs)
         self.record = Record(directory)
         self.broken = False
         self.extra_figures: dict[str, Any] = {}
+        self._events = None
+        if tensorboard is not None:
+            self._events = EventWriter(tensorboard)
         self._probe = None
         self._rows = 0
+        self._sampler = None
+        self._steps = 0
         if probe is not None:
             pair = probe if isinstance(probe, tuple) else (probe,)
             sample = take_sample(*pair, owner="TrainingMonitor", max_rows=PROBE_ROWS)
             self._probe = sample.head(PROBE_ROWS)
             self._rows = min(PROBE_ROWS, sample.rows)
-            self._inputs = input_tensors(self._probe[0])
 
     # --- hooks ---------------------------------------------------------------
 
     def on_train_begin(self, logs=None):
-        """Starts a new record and looks at the model before the first step."""
+        """Starts a new record, looks at the model, and watches its train function."""
+        self._leave()
         self.broken = False
-        self._begun = time.perf_counter()
-        self._spent = 0.0
         self._begin()
 
     @guarded
     def _begin(self):
-        with _Clock(self):
+        self._budget = budget = Budget(self.overhead)
+        self._epoch, self._steps, self._warned = 0, 0, set()
+        with budget.spending():
             if self.record.lines:
                 self.record = Record(self.directory)
-            self._step = 0
-            self._epoch = 0
-            self._pending = []
-            self._next_sample = 0
-            self._before = None
-            self._batch_loss = BatchLoss()
-            self._histograms_at = None
-            self._loss_fault = None
-            self.record.add(
-                "start",
-                schema=1,
-                environment=measure_environment(),
-                fit={
-                    "epochs": self.params.get("epochs"),
-                    "steps_per_epoch": self.params.get("steps"),
-                },
-                probe_rows=self._rows,
-                figures=self.extra_figures,
-            )
-            self._add_layers(self.model, position=0.0)
-            self._add_epoch(self.model, epoch=0, seconds=0.0, logs={})
+            if self._events is not None:
+                self.record.follow(self._export)
+            model = self.model
+            self._write_start(model)
+        with budget.spending(compiling=True):
+            self._epochs = EpochWriter(model, self.record, self._probe, self._lost)
+            self._epochs.write_probe(0, 0)
+            self._epochs.write_epoch(0, 0, 0.0, {})
+        with budget.spending():
+            self._watch(model)
 
     @guarded
     def on_epoch_begin(self, epoch, logs=None):
         """Notes where the epoch begins."""
         self._epoch = epoch
-        self._epoch_begun = time.perf_counter()
-        self._batch_loss.reset()
-
-    @guarded
-    def on_train_batch_begin(self, batch, logs=None):
-        """Copies the kernels where this step is to be sampled."""
-        if self._step >= self._next_sample:
-            with _Clock(self):
-                self._before = kernel_values(self.model)
-
-    @guarded
-    def on_train_batch_end(self, batch, logs=None):
-        """Notes loss and rate; measures the step where it is sampled."""
-        with _Clock(self):
-            model = self.model
-            loss = self._batch_loss.read(model, logs, batch)
-            self._pending.append((batch + 1, loss, _rate_of(model)))
-            self._step += 1
-            if self._before is not None:
-                self._add_sample(model, batch)
-            if len(self._pending) >= STEPS_A_LINE:
-                self._flush_steps(self.params.get("steps"))
+        self._epoch_begun = self._budget.elapsed
+        if self._sampler is not None:
+            self._sampler.begin_epoch(epoch)
 
     @guarded
     def on_epoch_end(self, epoch, logs=None):
-        """Flushes the batch losses; measures the probe."""
-        with _Clock(self):
-            # Where the number of steps was not known, it is now.
-            last = self._pending[-1][0] if self._pending else self._batch_loss.batches
-            self._flush_steps(self.params.get("steps") or last)
-            seconds = time.perf_counter() - self._epoch_begun
-            self._add_epoch(self.model, epoch + 1, seconds, logs or {})
-            # After epoch 1, 2, 4, 8, … and, in any case, at the end.
-            if self._affordable() and (epoch + 1) & epoch == 0:
-                self._add_histograms(self.model, epoch + 1)
+        """Writes what the steps of the epoch gave; measures the probe."""
+        with self._budget.spending():
+            seconds = self._budget.elapsed - self._epoch_begun
+            self._flush()
+            model = self.model
+            if self._budget.affordable:
+                self._epochs.write_probe(epoch + 1, self._steps)
+            found = self._epochs.write_epoch(
+                epoch + 1, self._steps, seconds, logs or {}
+            )
+            if self.add_to_logs and logs is not None:
+                logs.update(self._for_logs(found))
+            # After epoch 1, 2, 4, 8, …; the last one is written in any case.
+            if (epoch + 1) & epoch == 0:
+                self._write_histograms(model)
 
     @guarded
     def on_train_end(self, logs=None):
-        """Writes the last figures and closes the record."""
-        with _Clock(self):
-            model = self.model
-            if self._histograms_at != self._epoch + 1:
-                self._add_histograms(model, self._epoch + 1)
-            self._add_layers(model, position=float(self._epoch + 1))
-            kernel = first_kernel(model)
-            if kernel is not None and kernel[1].size <= 100_000:
-                name, values = kernel
-                self.record.add(
-                    "filters",
-                    epoch=self._epoch + 1,
-                    layer=name,
-                    shape=values.shape,
-                    values=values.astype("float64").round(5),
-                )
+        """Writes the last figures, closes the record, leaves the model."""
+        budget = self._budget
+        with budget.spending():
+            self._write_histograms(self.model)
+        self._leave()
         self.record.add(
             "end",
             status="completed",
-            steps=self._step,
-            seconds=time.perf_counter() - self._begun,
-            monitor_seconds=self._spent,
+            steps=self._steps,
+            seconds=budget.elapsed,
+            monitor_seconds=budget.spent,
+            compile_seconds=budget.compiled,
+            share=budget.share,
         )
         self.record.close()
 
     # --- lines ---------------------------------------------------------------
 
-    def _add_sample(self, model, batch):
-        weights = measure_updates(self._before, kernel_values(model))
-        self._before = None
-        steps = self.params.get("steps") or batch + 1
-        position = self._epoch + min(1, (batch + 1) / steps)
-        layers = self._layers(model) if self._affordable() else {}
+    def _write_start(self, model):
         self.record.add(
-            "sample", step=self._step, epoch=position, weights=weights, layers=layers
+            "start",
+            schema=1,
+            environment=measure_environment(),
+            fit={
+                "epochs": self.params.get("epochs"),
+                "steps_per_epoch": self.params.get("steps"),
+            },
+            probe_rows=self._rows,
+            variables={v.path: list(v.shape) for v in model.trainable_variables},
+            figures=self.extra_figures,
         )
-        self._next_sample = self._step_after()
 
-    def _step_after(self):
-        # Most diseases show in the first steps: 1, 2, 4, 8, …, then every `every`.
-        gap = min(self.every, max(1, self._step))
-        if not self._affordable():
-            gap = max(gap, 10 * self.every)
-        return self._step + gap - 1
+    def _write_histograms(self, model):
+        gradients = {} if self._sampler is None else self._sampler.gradients
+        self._epochs.write_histograms(model, self._epoch + 1, self._steps, gradients)
 
-    def _add_layers(self, model, position):
-        layers = self._layers(model)
-        if layers:
-            self.record.add(
-                "sample", step=self._step, epoch=position, weights={}, layers=layers
-            )
-
-    def _layers(self, model):
-        if self._probe is None:
-            return {}
-        return measure_layers(run_captured(model, self._inputs)[1])
-
-    def _add_epoch(self, model, epoch, seconds, logs):
-        data, penalty = self._probe_losses(model)
-        numbers = {
-            key: float(value)
-            for key, value in logs.items()
-            if isinstance(value, int | float) or getattr(value, "ndim", 1) == 0
+    def _for_logs(self, found):
+        weights = {} if self._sampler is None else self._sampler.latest
+        for figure in ("gradient_norm", "update_ratio"):
+            found[figure] = median_of(weights, figure)
+        return {
+            f"monitor/{name}": value
+            for name, value in found.items()
+            if value is not None and name != "validation_loss"
         }
-        self.record.add(
-            "epoch",
-            epoch=epoch,
-            step=self._step,
-            seconds=seconds,
-            logs=numbers,
-            probe_loss=data,
-            regularization_loss=penalty,
-        )
 
-    def _probe_losses(self, model):
-        """Data loss and penalty on the probe, None where the loss cannot be had."""
-        if self._probe is None or self._probe[1] is None or self._loss_fault:
-            return None, None
-        if not model.loss or has_custom_train_step(model):
-            return None, None
+    def _export(self, line):
+        if self._events is None:
+            return
         try:
-            return measure_losses(model, *self._probe)
+            self._events.add(line)
+            if line["kind"] in ("epoch", "end"):
+                self._events.flush()
         except Exception as error:
-            # Targets that do not fit the loss: `fit` is about to say so itself.
-            self._loss_fault = first_line(error)
-            self.record.add("fault", what="loss on the probe", why=self._loss_fault)
-            return None, None
+            self._events = None
+            self._lost("TensorBoard events", error)
 
-    def _add_histograms(self, model, epoch):
-        if self._probe is None:
-            return
-        self._histograms_at = epoch
-        _, calls = run_captured(model, self._inputs)
-        for layer, (edges, counts) in measure_histograms(calls).items():
-            self.record.add(
-                "histogram", epoch=epoch, layer=layer, edges=edges, counts=counts
+    # --- steps ---------------------------------------------------------------
+
+    def _watch(self, model):
+        """Watches the steps; where that cannot be, epochs and probe remain."""
+        try:
+            self._sampler = StepSampler(
+                model,
+                self.record,
+                every=self.every,
+                budget=self._budget,
+                steps_per_epoch=self.params.get("steps"),
+                on_lost=self._lost,
+                on_failed=self._failed,
             )
+        except Exception as error:
+            self._lost("figures of the steps", error)
 
-    def _flush_steps(self, steps_per_epoch):
-        if not self._pending or not steps_per_epoch:
+    def _flush(self):
+        if self._sampler is None:
             return
-        batches, losses, rates = zip(*self._pending, strict=True)
-        self.record.add(
-            "steps",
-            first=self._step - len(batches),
-            # The last execution of several steps may name a batch past the end.
-            epoch=[self._epoch + min(1, batch / steps_per_epoch) for batch in batches],
-            loss=losses,
-            learning_rate=rates,
+        self._sampler.flush()
+        self._steps = self._sampler.steps
+        if self._steps == 0:
+            self._lost("figures of the steps", "`fit` took no step that can be seen.")
+
+    def _leave(self):
+        if self._sampler is not None:
+            self._sampler.leave()
+        self._sampler = None
+
+    def _lost(self, what, error):
+        """Says once that something cannot be recorded."""
+        if what in self._warned:
+            return
+        self._warned.add(what)
+        why = first_line(error) if isinstance(error, Exception) else str(error)
+        self.record.add("fault", what=what, why=why)
+        warnings.warn(
+            f"TrainingMonitor goes on without the {what}: {why}",
+            KerasPracticesWarning,
+            stacklevel=2,
         )
-        self._pending = []
 
-    def _affordable(self):
-        elapsed = time.perf_counter() - self._begun
-        return self._spent <= GRACE_SECONDS + self.overhead * elapsed
-
-
-class _Clock:
-    """Adds the time inside it to what the monitor has spent."""
-
-    def __init__(self, monitor):
-        self._monitor = monitor
-
-    def __enter__(self):
-        self._begun = time.perf_counter()
-
-    def __exit__(self, *exception):
-        self._monitor._spent += time.perf_counter() - self._begun
-
-
-def _rate_of(model):
-    """The rate of the last step; NaN where an optimizer has several."""
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    try:
-        return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
-    except (AttributeError, TypeError, ValueError):
-        return float("nan")
+    def _failed(self, error):
+        self._sampler = None
+        switch_off(self, "a step", error)

@@ -91,7 +91,7 @@ def captured_calls(layers):
 
         return call
 
-    with _shadowed(layers, shadow):
+    with shadowed(layers, shadow):
         yield calls
 
 
@@ -119,7 +119,7 @@ def without_noise(model):
 
         return call
 
-    with _shadowed([x for x in all_layers(model) if _is_noisy(x)], shadow):
+    with shadowed([x for x in all_layers(model) if _is_noisy(x)], shadow):
         yield
 
 
@@ -156,8 +156,36 @@ def _is_noisy(layer):
     )
 
 
+def rematerialized(model):
+    """Returns the ids of layers whose forward pass is run again in the gradient.
+
+    What a hook catches inside them belongs to a trace that is closed when the step
+    goes on.
+    """
+    found = set()
+
+    def visit(layer, inside):
+        inside = inside or getattr(layer, "_remat_mode", None) is not None
+        if inside:
+            found.add(id(layer))
+        for child in _children(layer):
+            visit(child, inside)
+
+    visit(model, False)
+    return found
+
+
 @contextlib.contextmanager
-def _shadowed(layers, shadow):
+def shadowed(layers, shadow):
+    """Puts another `call` on layers while the context is open, and takes it off.
+
+    Args:
+        layers: List of Keras layers.
+        shadow: Function `(layer, its call) -> the call in its place`.
+
+    Yields:
+        None.
+    """
     before = []
     try:
         for layer in layers:

@@ -19,8 +19,9 @@ BOUNDS = {
     "hard_sigmoid": (0.0, 1.0),
     "tanh": (-1.0, 1.0),
     "softsign": (-1.0, 1.0),
+    "hard_tanh": (-1.0, 1.0),
 }
-_FLAT = 0.01
+FLAT = 0.01
 
 
 def run_captured(model, x, *, training=False):
@@ -45,9 +46,14 @@ def run_captured(model, x, *, training=False):
 
 
 def input_tensors(x):
-    """Converts NumPy inputs to tensors, floats to Keras's own float type."""
+    """Converts NumPy inputs to tensors, floats to Keras's own float type.
+
+    Tensors are returned as they are.
+    """
 
     def convert(array):
+        if not isinstance(array, np.ndarray):
+            return array
         is_float = np.issubdtype(array.dtype, np.floating)
         return ops.convert_to_tensor(array, keras.config.floatx() if is_float else None)
 
@@ -95,7 +101,7 @@ def _figures_of(activation, arrays):
         figures["inactive"] = float(1 - active.mean())
     if activation in BOUNDS:
         low, high = BOUNDS[activation]
-        edge = _FLAT * (high - low)
+        edge = FLAT * (high - low)
         flat_end = (flat <= low + edge) | (flat >= high - edge)
         figures["saturated"] = float(flat_end.mean())
     return figures

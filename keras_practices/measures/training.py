@@ -1,5 +1,6 @@
 """From the record of a run to the figures its rules read."""
 
+import bisect
 import math
 
 import numpy as np
@@ -26,19 +27,22 @@ def measure_training(record, *, floor=None, chance=None):
     positions, losses = record.curve("loss")
     if not losses:
         return None
-    bad = _first_not_finite(record, losses)
+    numbers = record.step_numbers
+    bad = _first_not_finite(record, numbers, losses)
     start, last = _start_and_last(record, losses)
     _, rates = record.curve("learning_rate")
     fit = record.start.get("fit", {})
     per_epoch, epochs = fit.get("steps_per_epoch"), fit.get("epochs")
     return {
-        "steps": len(losses),
+        "steps": numbers[-1] + 1,
         "planned_steps": per_epoch * epochs if per_epoch and epochs else None,
         "start_loss": start,
         "last_loss": last,
         "kept": _kept(start, last, floor),
         "first_not_finite": bad,
-        "first_not_finite_epoch": None if bad is None else positions[bad],
+        "first_not_finite_epoch": None
+        if bad is None
+        else positions[bisect.bisect_left(numbers, bad)],
         "training_losses": _per_epoch(record, "probe_loss", "loss"),
         "validation_losses": _per_epoch(record, None, "val_loss"),
         "update_ratio": _median_update_ratio(record),
@@ -48,16 +52,17 @@ def measure_training(record, *, floor=None, chance=None):
     }
 
 
-def _first_not_finite(record, losses):
+def _first_not_finite(record, numbers, losses):
     """Index of the first step with a loss, or weights after it, that are not finite.
 
     On TensorFlow a cross-entropy can be a finite 0 while every weight is NaN.
     """
-    steps = [i for i, loss in enumerate(losses) if not math.isfinite(loss)][:1]
+    pairs = zip(numbers, losses, strict=True)
+    steps = [step for step, loss in pairs if not math.isfinite(loss)][:1]
     for sample in record.samples:
         shares = [w.get("finite", 1.0) for w in sample.get("weights", {}).values()]
         if shares and float(min(shares)) < 1:
-            steps.append(min(max(0, sample["step"] - 1), len(losses) - 1))
+            steps.append(min(max(0, sample["step"] - 1), numbers[-1]))
             break
     return min(steps, default=None)
 
@@ -103,17 +108,19 @@ def _per_epoch(record, own, log):
 
 
 def _median_update_ratio(record):
+    kernels = record.kernels
     ratios = [
         float(figures["update_ratio"])
         for line in record.samples
-        for figures in line.get("weights", {}).values()
+        for path, figures in line.get("weights", {}).items()
         if figures.get("update_ratio") is not None
+        and (path in kernels or not kernels)
     ]
     finite = [ratio for ratio in ratios if math.isfinite(ratio)]
     return float(np.median(finite)) if finite else None
 
 
 def latest_layers(record):
-    """Returns the layer figures of the first and of the last sample that has them."""
-    found = [line["layers"] for line in record.samples if line.get("layers")]
+    """Returns the layer figures of the first and of the last probe that has them."""
+    found = [line["layers"] for line in record.probes if line.get("layers")]
     return (found[0], found[-1]) if found else ({}, {})

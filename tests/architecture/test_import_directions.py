@@ -30,12 +30,13 @@ ALLOWED = {
     "measures": FIRST | {"_core", "record"},
     "rules": VALUES,
     "checks": LOOKING,
-    "callbacks": LOOKING,
+    "callbacks": LOOKING | {"tensorboard"},
     "tuners": FIRST | {"_core"},
+    "tensorboard": FIRST | {"_core", "record"},
     # Showing reads values only, so it shows any new producer for free.
     "report": VALUES,
     # Joining.
-    "diagnosis": LOOKING | {"checks", "callbacks", "data", "report"},
+    "diagnosis": LOOKING | {"checks", "callbacks", "data", "report", "tensorboard"},
     "demo": LOOKING
     | {"initializers", "constraints", "layers", "data"}
     | {"checks", "callbacks", "report", "diagnosis"},

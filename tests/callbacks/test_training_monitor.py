@@ -57,19 +57,23 @@ def test_losses_and_updates_are_those_of_numpy():
     epochs, found = monitor.record.curve("loss")
     np.testing.assert_allclose(found, losses, rtol=1e-4)
     np.testing.assert_allclose(epochs, np.arange(1, 7) / 3)
-    samples = [line for line in monitor.record.samples if line["weights"]]
-    assert [line["step"] for line in samples] == [1, 2, 3, 4, 5, 6]
-    figures = [next(iter(line["weights"].values())) for line in samples]
-    np.testing.assert_allclose([f["update_norm"] for f in figures], updates, rtol=1e-3)
+    # Not the last batch of an epoch: of 8 rows, it would be compiled anew.
+    assert [line["step"] for line in monitor.record.samples] == [1, 2, 4, 5]
+    (path,) = monitor.record.kernels
+    figures = [line["weights"][path] for line in monitor.record.samples]
+    updates = [updates[step] for step in (0, 1, 3, 4)]
+    np.testing.assert_allclose([f["update_norm"] for f in figures], updates, rtol=1e-4)
     for one in figures:
-        assert one["update_ratio"] == one["update_norm"] / one["weight_norm"]
+        ratio = one["update_norm"] / one["weight_norm"]
+        assert one["update_ratio"] == pytest.approx(ratio, rel=1e-6)
 
 
 def test_samples_are_dense_first_and_then_regular():
     model, monitor = linear_model(), TrainingMonitor(every=5, overhead=1.0)
     fit(model, monitor, epochs=8)
-    steps = [line["step"] for line in monitor.record.samples if line["weights"]]
-    assert steps == [1, 2, 4, 8, 13, 18, 23]
+    steps = [line["step"] for line in monitor.record.samples]
+    # Each third step is the last of its epoch and is passed over.
+    assert steps == [1, 2, 4, 8, 13, 19]
 
 
 def test_without_a_probe_the_probe_is_left_out():
@@ -85,8 +89,7 @@ def test_the_rate_of_each_step_is_that_of_the_schedule():
     losses, _ = descent(model, lambda step: 0.1 * 0.5 ** (step / 2), epochs=2)
     fit(model, monitor, epochs=2)
     np.testing.assert_allclose(monitor.record.curve("loss")[1], losses, rtol=1e-4)
-    # Read after the step, when the count of steps has moved on by one.
-    expected = 0.1 * 0.5 ** (np.arange(1, 7) / 2)
+    expected = 0.1 * 0.5 ** (np.arange(6) / 2)
     found = monitor.record.curve("learning_rate")[1]
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
@@ -118,11 +121,11 @@ def test_the_probe_is_measured_in_inference_mode_at_each_epoch():
     penalty = monitor.record.epochs[-1]["regularization_loss"]
     assert penalty == pytest.approx(0.01 * np.sum(kernel**2), rel=1e-5)
     counts = monitor.record.histograms[-1]["counts"]
-    assert sum(counts) == 40
+    assert sum(counts) == 40  # one output for each row
     assert {line["layer"] for line in monitor.record.histograms} == {
         layer.name for layer in model.layers if isinstance(layer, keras.layers.Dense)
     }
-    filters = monitor.record.of_kind("filters")[0]
+    filters = monitor.record.of_kind("filters")[-1]
     np.testing.assert_allclose(filters["values"], kernel, atol=1e-5)
 
 
@@ -243,15 +246,23 @@ def full(*args, **kwargs):
     raise OSError(28, "No space left on device")
 
 
+MONITOR = "keras_practices.callbacks.training_monitor."
+SAMPLER = "keras_practices.callbacks.step_sampler."
+FIGURES = "keras_practices.measures.step_figures.StepFigures."
+
+
 @pytest.mark.parametrize(
     "place",
     [
-        "keras_practices.callbacks.training_monitor.measure_environment",
-        "keras_practices.callbacks.training_monitor.measure_updates",
-        "keras_practices.callbacks.training_monitor.kernel_values",
-        "keras_practices.callbacks.training_monitor.run_captured",
-        "keras_practices.callbacks.training_monitor.measure_histograms",
-        "keras_practices.callbacks.batch_loss.BatchLoss.read",
+        MONITOR + "measure_environment",
+        MONITOR + "EpochWriter.write_epoch",
+        "keras_practices.callbacks.epoch_writer.measure_filters",
+        "keras_practices.callbacks.epoch_writer.histogram",
+        SAMPLER + "StepSampler.took_step",
+        SAMPLER + "StepSampler.wants_sample",
+        SAMPLER + "StepSampler.flush",
+        SAMPLER + "StepLog.take",
+        FIGURES + "read",
         "keras_practices.record.Record.add",
         "keras_practices.record.Record.close",
     ],
@@ -272,6 +283,36 @@ def test_a_fault_is_one_warning_and_training_goes_on(monkeypatch, place):
     assert len(ours) == 1
     assert monitor.broken
     for old, new in zip(expected, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize(
+    ("place", "what"),
+    [
+        ("keras_practices.measures.probe.Probe.measure", "figures on the probe"),
+        (SAMPLER + "WatchedFunction.join", "figures of the steps"),
+        (FIGURES + "hooked", "figures of the steps"),
+        (FIGURES + "_weight_parts", "weights"),
+        (FIGURES + "_layer_parts", "activations"),
+    ],
+)
+def test_what_can_be_measured_still_is(monkeypatch, place, what):
+    model, twin = linear_model(), linear_model()
+    twin.set_weights(model.get_weights())
+    fit(twin, epochs=2)
+    monitor = TrainingMonitor(probe=(X, Y))
+    monkeypatch.setattr(place, full)
+    with pytest.warns(KerasPracticesWarning, match=f"without the {what}") as caught:
+        fit(model, monitor, epochs=2)
+    ours = [one for one in caught if one.category is KerasPracticesWarning]
+    assert len(ours) == 1
+    assert not monitor.broken
+    (fault,) = monitor.record.of_kind("fault")
+    assert fault["what"] == what
+    assert "No space left" in fault["why"]
+    assert [line["epoch"] for line in monitor.record.epochs] == [0, 1, 2]
+    assert monitor.record.end["status"] == "completed"
+    for old, new in zip(twin.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 
 

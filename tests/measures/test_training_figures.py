@@ -67,11 +67,11 @@ def test_the_update_ratio_is_a_median_over_kernels_and_samples():
     assert measure_training(run)["update_ratio"] == pytest.approx(2.5e-3)
 
 
-def test_layers_of_the_first_and_of_the_last_sample():
+def test_layers_of_the_first_and_of_the_last_probe():
     run = record([1.0])
     assert latest_layers(run) == ({}, {})
     for step, layers in enumerate([{}, {"a": {"inactive": 0}}, {"a": {"inactive": 1}}]):
-        run.add("sample", step=step, epoch=0.1, weights={}, layers=layers)
+        run.add("probe", step=step, epoch=0.1, layers=layers)
     first, last = latest_layers(run)
     assert (first["a"]["inactive"], last["a"]["inactive"]) == (0, 1)
 

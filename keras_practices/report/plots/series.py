@@ -52,7 +52,10 @@ def sample_curves(record, group, figure):
         figure: Name of the figure, such as `"update_ratio"`.
     """
     points = {}
-    for sample in record.samples:
+    lines = record.samples
+    if group == "layers":
+        lines = record.probes or lines
+    for sample in lines:
         for name, figures in (sample.get(group) or {}).items():
             if figures.get(figure) is not None:
                 points.setdefault(name, []).append((sample["epoch"], figures[figure]))

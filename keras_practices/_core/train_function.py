@@ -1,0 +1,237 @@
+"""Stands in for a model's train function during one `fit`, and sees every step.
+
+Most calls go to the model's own compiled function, untouched. Sampled ones go to a
+second function that Keras compiles around a train step which also measures. There
+are no batch hooks: one ordinary `on_train_batch_end` makes JAX wait for every step.
+"""
+
+import contextlib
+import dataclasses
+import statistics
+import time
+from typing import Any
+
+from keras_practices._core import backend
+from keras_practices._core.fit_internals import kept_by
+from keras_practices._core.fit_internals import loss_trackers
+from keras_practices._core.fit_internals import rate_variable
+
+# Under which the figures of a step leave it; taken out before `fit` sees the logs.
+FIGURES = "__keras_practices__"
+# Pairs of a sampled and a plain step that are timed, and how many of them are kept.
+_TIMED_FIRST = 5
+_TIMED_EVERY = 8
+_TIMED_KEPT = 9
+
+
+@dataclasses.dataclass
+class Step:
+    """One call of the train function: scalars that are still on the device."""
+
+    loss: Any
+    weight: Any
+    rate: Any
+    cumulative: bool
+    vector: Any = None
+
+
+class WatchedFunction:
+    """Callable in the place of `model.train_function`.
+
+    Several listeners share one. A listener has `wants_sample() -> bool`,
+    `took_step(step, figures)`, `interrupted()`, `lost(what, error)` and
+    `failed(error)`.
+
+    Args:
+        model: The model in `fit`.
+        make_figures: Function of the model that returns what measures a step, see
+            `keras_practices.measures.step_figures.StepFigures`.
+    """
+
+    def __init__(self, model, make_figures):
+        self.model = model
+        self.plain = model.train_function
+        self.seconds = 0.0
+        self.compile_seconds = 0.0
+        self.samples = 0
+        self._make_figures = make_figures
+        self._history = model.history
+        self._listeners = []
+        self._figures = None
+        self._instrumented = None
+        self._cannot_sample = False
+        trackers, rate = loss_trackers(model), rate_variable(model.optimizer)
+        self._tap = backend.call_tap(model, rate, trackers)
+        self._called = set()
+        self._timed = {True: [], False: []}
+        self._time_next = False
+
+    @classmethod
+    def join(cls, model, listener, make_figures):
+        """Puts a watched function on the model, or joins the one of this `fit`."""
+        current = model.train_function
+        if isinstance(current, cls) and not current.of_this_fit():
+            current.close()
+        if not isinstance(model.train_function, cls):
+            # After the constructor: it may fail, and then nothing has changed.
+            model.train_function = cls(model, make_figures)
+        model.train_function._listeners.append(listener)
+        return model.train_function
+
+    def leave(self, listener):
+        """Takes a listener off; the last one puts the model's own function back."""
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+        if not self._listeners:
+            self.close()
+
+    def close(self):
+        """Puts the model's own train function back."""
+        self._listeners = []
+        if self.model.train_function is self:
+            self.model.train_function = self.plain
+
+    def of_this_fit(self):
+        """False when a later `fit` runs: each makes a `History` of its own."""
+        return self.model.history is self._history
+
+    @property
+    def seconds_a_sample(self):
+        """What a sampled step takes more than a plain one, None while not known."""
+        sampled, plain = self._timed[True], self._timed[False]
+        if not sampled or not plain:
+            return None
+        return max(0.0, statistics.median(sampled) - statistics.median(plain))
+
+    def __call__(self, *args):
+        """Takes one step; arguments and result are those of Keras's function."""
+        if not self.of_this_fit():
+            # An exception ended the `fit` we were made for.
+            self.close()
+            return self.plain(*args)
+        try:
+            return self._step(args)
+        except StopIteration:
+            raise
+        except BaseException:
+            # `fit` ends here without a further hook.
+            listeners = list(self._listeners)
+            self.close()
+            for listener in listeners:
+                with contextlib.suppress(Exception):
+                    listener.interrupted()
+            raise
+
+    def _step(self, args):
+        begun = time.perf_counter()
+        sampled = timed = False
+        given, rate = args, None
+        with self._failing():
+            sampled = self._sampled()
+            given, rate = self._tap.before(args)
+            timed = self._is_timed(sampled)
+            if timed:
+                backend.wait_for(args)
+        self.seconds += time.perf_counter() - begun
+
+        begun = time.perf_counter()
+        if sampled:
+            with self._figures.hooked():
+                result = self._instrumented(*given)
+        else:
+            result = self.plain(*given)
+        with self._failing():
+            if timed or sampled not in self._called:
+                backend.wait_for(result)
+        after = time.perf_counter()
+        self._note_time(sampled, timed, after - begun)
+        vector = self._take_vector(result) if sampled else None
+        with self._failing():
+            self._tell(result, rate, sampled, vector)
+        self.seconds += time.perf_counter() - after
+        return result
+
+    def _take_vector(self, result):
+        """Takes the figures out of the logs before `fit` sees them."""
+        logs = result[0] if isinstance(result, tuple) else result
+        return logs.pop(FIGURES, None) if isinstance(logs, dict) else None
+
+    def _tell(self, result, rate, sampled, vector):
+        logs, weight = self._tap.after(result)
+        if sampled:
+            self.samples += 1
+            for what, error in self._figures.take_faults():
+                self._lose(what, error)
+            self._cannot_sample = vector is None
+        step = Step(logs.get("loss"), weight, rate, self._tap.cumulative, vector)
+        for listener in list(self._listeners):
+            with self._failing(listener):
+                listener.took_step(step, self._figures if sampled else None)
+
+    # --- sampling ------------------------------------------------------------
+
+    def _sampled(self):
+        wanted = [listener.wants_sample() for listener in self._listeners]
+        if not any(wanted) or self._cannot_sample:
+            return False
+        if self._instrumented is None:
+            try:
+                self._figures, self._instrumented = self._build()
+            except Exception as error:
+                self._cannot_sample = True
+                self._lose("figures of the steps", error)
+                return False
+        return True
+
+    def _build(self):
+        made = []
+
+        def make():
+            made.append(True)
+            figures = self._make_figures(self.model)
+            with figures.hooked():
+                pass  # a fault in the hooks shows before they matter
+            step = backend.watched_train_step(self.model, figures)
+            return figures, backend.train_function(self.model, step)
+
+        kept = kept_by(self.plain, "instrumented", make)
+        if not made:
+            self._called.add(True)  # it was compiled in an earlier `fit`
+        return kept
+
+    # --- time ----------------------------------------------------------------
+
+    def _is_timed(self, sampled):
+        if sampled not in self._called:
+            return False  # it compiles
+        if sampled:
+            count = self.samples
+            self._time_next = count <= _TIMED_FIRST or count % _TIMED_EVERY == 0
+            return self._time_next
+        timed, self._time_next = self._time_next, False
+        return timed
+
+    def _note_time(self, sampled, timed, seconds):
+        if timed:
+            self._timed[sampled].append(seconds)
+            del self._timed[sampled][:-_TIMED_KEPT]
+        elif sampled and True not in self._called:
+            self.compile_seconds = seconds
+        self._called.add(sampled)
+
+    # --- faults --------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _failing(self, *listeners):
+        """A fault of ours: the listeners hear of it, training goes on without them."""
+        try:
+            yield
+        except Exception as error:
+            for listener in listeners or list(self._listeners):
+                self.leave(listener)
+                listener.failed(error)
+
+    def _lose(self, what, error):
+        for listener in list(self._listeners):
+            with self._failing(listener):
+                listener.lost(what, error)

@@ -1,0 +1,75 @@
+"""What a monitor has cost so far, and whether it can afford more."""
+
+import contextlib
+import time
+
+# Seconds that the monitor may take before its share of the time counts, so that a
+# training of seconds is recorded in full.
+GRACE_SECONDS = 1.0
+
+
+class Budget:
+    """Counts the monitor's own seconds beside those of the training.
+
+    Args:
+        overhead: Float in (0, 1]. Largest share of the time.
+
+    Attributes:
+        compile_seconds: Seconds of compilation, once in a training and no part of
+            the share.
+    """
+
+    def __init__(self, overhead):
+        self._overhead = overhead
+        self._begun = time.perf_counter()
+        self._own = 0.0
+        self._function = None
+        self.compile_seconds = 0.0
+
+    def watch(self, function):
+        """Counts what a `WatchedFunction` costs as well."""
+        self._function = function
+
+    @contextlib.contextmanager
+    def spending(self, *, compiling=False):
+        """Adds the time inside to what was spent."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - begun
+            if compiling:
+                self.compile_seconds += seconds
+            else:
+                self._own += seconds
+
+    @property
+    def elapsed(self):
+        """Seconds since training began."""
+        return time.perf_counter() - self._begun
+
+    @property
+    def spent(self):
+        """Seconds the monitor has taken, compilation left out."""
+        function = self._function
+        if function is None:
+            return self._own
+        extra = (function.seconds_a_sample or 0.0) * function.samples
+        return self._own + function.seconds + extra
+
+    @property
+    def compiled(self):
+        """Seconds of compilation."""
+        function = self._function
+        return self.compile_seconds + (function.compile_seconds if function else 0.0)
+
+    @property
+    def share(self):
+        """Seconds spent for each second of the training without us."""
+        alone = self.elapsed - self.spent - self.compiled
+        return self.spent / alone if alone > 0 else 0.0
+
+    @property
+    def affordable(self):
+        """True while the monitor is within its share of the time."""
+        return self.spent <= GRACE_SECONDS + self._overhead * self.elapsed

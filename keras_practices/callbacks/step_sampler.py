@@ -1,0 +1,222 @@
+"""Decides which steps are sampled, and writes what they gave into the record."""
+
+import time
+
+import numpy as np
+
+from keras_practices._core.train_function import WatchedFunction
+from keras_practices.callbacks.step_log import StepLog
+from keras_practices.measures.capture import open_layers
+from keras_practices.measures.capture import rematerialized
+from keras_practices.measures.step_figures import ACTIVATION_ROWS
+from keras_practices.measures.step_figures import StepFigures
+
+# Steps between two lines of batch losses in the record, and seconds.
+STEPS_A_LINE = 200
+SECONDS_A_LINE = 5.0
+# Newest steps that are not asked for their loss: the device may still compute them.
+IN_FLIGHT = 4
+# Times the distance of samples when the monitor is over its budget.
+SHED = 10
+# Steps that are held back in a first epoch of unknown length, for their position in
+# epochs to be known.
+HELD = 1000
+
+
+class StepSampler:
+    """Listens to a watched train function for one `fit`.
+
+    Args:
+        model: The model in `fit`.
+        record: Where lines go.
+        every: Steps between two samples, after the first ones.
+        budget: A `Budget`.
+        steps_per_epoch: Int, or None where `fit` does not know.
+        on_lost: Function `(what, error)`, for figures that cannot be had.
+        on_failed: Function `(error)`, for a fault that ends all of it.
+    """
+
+    def __init__(
+        self, model, record, *, every, budget, steps_per_epoch, on_lost, on_failed
+    ):
+        self.lost, self.failed = on_lost, on_failed
+        self.steps = 0
+        self.epoch = 0
+        self.batches = 0
+        self.latest = {}
+        self.gradients = {}
+        self._log = StepLog(model)
+        self._record = record
+        self._every = every
+        self._budget = budget
+        self._steps_per_epoch = steps_per_epoch
+        self._execution = max(1, getattr(model, "steps_per_execution", 1) or 1)
+        self._layers = _trainable_layers(model)
+        self._next_sample = 0
+        self._samples = []
+        self._active = {}
+        self._window_rows = 0
+        self._written = time.perf_counter()
+        # Anything that can fail comes before the model is touched.
+        self.function = WatchedFunction.join(model, self, StepFigures)
+        budget.watch(self.function)
+        hidden = rematerialized(model)
+        names = [layer.name for layer in open_layers(model) if id(layer) in hidden]
+        if names:
+            record.add(
+                "fault",
+                what=f"activations of the layers {', '.join(names)}",
+                why="Their forward pass is run again inside the gradient (RematScope).",
+            )
+
+    # --- what the train function tells ---------------------------------------
+
+    def wants_sample(self):
+        """True when the step to come is to be sampled."""
+        if self.steps < self._next_sample:
+            return False
+        # The last batch of an epoch is mostly a smaller one, and another shape would
+        # be another compilation.
+        known = self._steps_per_epoch
+        return not known or known <= self._execution or (
+            self.batches + self._execution < known
+        )
+
+    def took_step(self, step, figures):
+        """Notes a step; writes the sample before it, which is computed by now."""
+        self.steps += 1
+        self.batches += self._execution
+        self._log.add(step, self.batches, self._execution)
+        if step.vector is not None:
+            self._write_samples()
+            self._samples.append((self.steps, self.batches, step.vector, figures))
+            self._next_sample = self._step_after()
+        late = time.perf_counter() - self._written > SECONDS_A_LINE
+        if len(self._log) >= STEPS_A_LINE + IN_FLIGHT or (
+            late and len(self._log) > IN_FLIGHT
+        ):
+            self._write_steps(keep=IN_FLIGHT)
+
+    def _step_after(self):
+        # Most diseases show in the first steps: 1, 2, 4, 8, …, then every `every`.
+        gap = min(self._every, max(1, self.steps))
+        if not self._budget.affordable:
+            gap = max(gap, SHED * self._every)
+        return self.steps + gap - 1
+
+    # --- epochs ----------------------------------------------------------------
+
+    def begin_epoch(self, epoch):
+        """Begins an epoch: losses are means over it, inactive units counted in it."""
+        self.epoch, self.batches = epoch, 0
+        self._active, self._window_rows = {}, 0
+        self.gradients = {}
+        self._log.begin_epoch()
+
+    def flush(self):
+        """Writes everything that is known."""
+        # Where the number of steps was not known, it is now.
+        self._steps_per_epoch = self._steps_per_epoch or self.batches
+        self._write_samples()
+        self._write_steps()
+
+    def interrupted(self):
+        """Writes what is known when an exception ends the training."""
+        self.flush()
+        self._record.close()
+
+    def leave(self):
+        """Takes the watch off the model."""
+        self.function.leave(self)
+
+    # --- lines -----------------------------------------------------------------
+
+    def _position(self, batches):
+        """Position in epochs, None while it is worth waiting for."""
+        steps = self._steps_per_epoch
+        if steps:
+            # The last execution of several steps may count batches past the end.
+            return round(self.epoch + min(1.0, batches / steps), 9)
+        if self.batches < HELD:
+            return None
+        return self.epoch + batches / (batches + HELD)
+
+    def _write_steps(self, keep=0):
+        if self._position(1) is None:
+            return
+        first = self.steps - len(self._log)
+        places, losses, rates = self._log.take(keep)
+        self._written = time.perf_counter()
+        if not places:
+            return
+        self._record.add(
+            "steps",
+            first=first,
+            epoch=[self._position(place) for place in places],
+            loss=[short(loss) for loss in losses],
+            learning_rate=[short(rate) for rate in rates],
+        )
+
+    def _write_samples(self):
+        if self._position(1) is None:
+            return
+        samples, self._samples = self._samples, []
+        for sample in samples:
+            self._write_sample(*sample)
+
+    def _write_sample(self, number, batches, vector, figures):
+        weights, layers, gradients = figures.read(vector)
+        self._window_rows += ACTIVATION_ROWS
+        for name, found in layers.items():
+            active = found.pop("active", None)
+            if active is not None:
+                known = self._active.get(name)
+                self._active[name] = active if known is None else known | active
+                found["inactive"] = float(1 - self._active[name].mean())
+        for path, entries in gradients.items():
+            self.gradients.setdefault(path, []).append(entries.astype("float32"))
+        for name, rms in self._gradient_flow(weights).items():
+            layers.setdefault(name, {})["gradient_rms"] = rms
+        self.latest = weights
+        self._record.add(
+            "sample",
+            step=number,
+            epoch=self._position(batches),
+            rows=ACTIVATION_ROWS,
+            window_rows=self._window_rows,
+            weights=short_table(weights),
+            layers=short_table(layers),
+        )
+
+    def _gradient_flow(self, weights):
+        """Root mean square of the gradient over all weights of a layer."""
+        flow = {}
+        for name, (paths, size) in self._layers.items():
+            norms = [weights.get(path, {}).get("gradient_norm") for path in paths]
+            known = [norm for norm in norms if norm is not None]
+            if known:
+                flow[name] = float(np.sqrt(np.sum(np.square(known)) / size))
+        return flow
+
+
+def _trainable_layers(model):
+    layers = {}
+    for layer in open_layers(model):
+        variables = layer.trainable_variables
+        size = sum(int(np.prod(v.shape)) for v in variables)
+        if size:
+            layers[layer.name] = ([v.path for v in variables], size)
+    return layers
+
+
+def short_table(table):
+    """Figures of a table with seven digits each."""
+    return {
+        name: {key: short(value) for key, value in figures.items()}
+        for name, figures in table.items()
+    }
+
+
+def short(value):
+    """A float with seven digits, as many as float32 has; anything else as it is."""
+    return float(f"{value:.7g}") if isinstance(value, float) else value
