@@ -29,6 +29,8 @@ def json_safe(value: Any) -> Any:
     """
     if value is None or isinstance(value, str):
         return value
+    if type(value) is float:  # most of what a record holds
+        return value if math.isfinite(value) else str(value)
     if hasattr(value, "tolist"):  # NumPy scalars and arrays
         value = value.tolist()
     if isinstance(value, bool | str) or value is None:

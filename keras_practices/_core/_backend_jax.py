@@ -77,7 +77,7 @@ def watched_train_step(model, watch):
             x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
             with watch.noting():
                 model.stateless_call(state[0], state[1], x, training=True)
-        seen.note_weights(state[0])
+        seen.note_weights(state[0], copied=False)
         return watch.add_figures(logs, seen, lambda: after[0]), after
 
     return train_step
@@ -158,7 +158,12 @@ def _index(variable, variables):
 
 def floats(scalars):
     """Returns Python floats of scalars, fetched together."""
-    return [float(scalar) for scalar in jax.device_get(list(scalars))]
+    if jax.default_backend() != "cpu":
+        for scalar in scalars:
+            if isinstance(scalar, jax.Array):
+                scalar.copy_to_host_async()
+    # A tenth of the cost of `jax.device_get`.
+    return [float(np.asarray(scalar)) for scalar in scalars]
 
 
 def wait_for(tree):

@@ -86,19 +86,21 @@ def watched_apply(optimizer, watch):
     original = optimizer.apply
 
     def apply(grads, trainable_variables=None):
-        given = list(grads)
+        given, kept = list(grads), []
         with watch.noting() as seen:
             if seen is not None:
                 variables = trainable_variables or optimizer._trainable_variables
-                _note(seen, optimizer, given, list(variables))
-        return original(given, trainable_variables)
+                kept = _note(seen, optimizer, given, list(variables))
+        # Entries that are picked after the update would keep a copy of all of them.
+        with tf.control_dependencies(kept):
+            return original(given, trainable_variables)
 
     return "apply", apply
 
 
 def _note(seen, optimizer, grads, variables):
     # Read before the update; the buffer is shared until the update writes.
-    seen.note_weights(_values(seen.variables))
+    kept = seen.note_weights(_values(seen.variables))
     known = [(v, g) for v, g in zip(variables, grads, strict=True) if g is not None]
     # Rows of an embedding that stand twice among the slices are added up here.
     dense = [tf.convert_to_tensor(g) for _, g in known]
@@ -111,6 +113,7 @@ def _note(seen, optimizer, grads, variables):
     if scale is not None:
         dense = [g / tf.cast(scale, g.dtype) for g in dense]
     seen.note_gradients([v for v, _ in known], dense)
+    return kept
 
 
 def _values(variables):

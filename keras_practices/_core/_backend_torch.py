@@ -103,7 +103,8 @@ def watched_apply(optimizer, watch):
 
 def _note(seen, optimizer, grads, variables):
     # Updates are written in place.
-    seen.note_weights([v.value.detach().clone() for v in seen.variables])
+    kept = seen.note_weights([v.value.detach() for v in seen.variables])
+    kept[:] = [value.clone() for value in kept]
     known = [(v, g) for v, g in zip(variables, grads, strict=True) if g is not None]
     scale = getattr(optimizer, "dynamic_scale", None)
     scale = optimizer.loss_scale_factor if scale is None else scale.value.detach()

@@ -80,13 +80,18 @@ class Probe:
             figures = read_activation(parts)
             if figures:
                 figures.pop("active", None)
+                # TensorFlow's compiled ReLU makes 0 of NaN: those units are not dead.
+                if not found["finite"]:
+                    figures.pop("inactive", None)
                 layers[name] = {"activation": names[name], **figures}
         return losses, layers, found["entries"]
 
     def _run(self, values, batch):
         model = self._model
         mapping = list(zip(model.variables, values, strict=True))
-        result = {"layers": {}, "entries": {}}
+        sums = [ops.sum(ops.cast(v, "float32")) for v in values]
+        finite = ops.isfinite(sum(sums, ops.convert_to_tensor(0.0)))
+        result = {"layers": {}, "entries": {}, "finite": finite}
         with (
             keras.StatelessScope(state_mapping=mapping),
             without_noise(model),

@@ -1,6 +1,7 @@
 """What one training step did, measured inside the step and reduced on the device."""
 
 import contextlib
+import math
 import threading
 
 import keras
@@ -21,21 +22,37 @@ from keras_practices.measures.layers import FLAT
 ACTIVATION_ROWS = 8
 # Entries of each gradient that are kept for its histogram.
 GRADIENT_ENTRIES = 256
+# Weights of a model that are kept over the update where it is made in place (8 MB).
+KEPT_WEIGHTS = 2**21
 
 
 class _Seen:
     """What the hooks of one step have caught, in one thread."""
 
-    def __init__(self, variables):
+    def __init__(self, variables, strides):
         self.variables = variables
         self.calls = None
         self.weights = None
         self.gradients = {}
+        self.strides = strides
 
-    def note_weights(self, values):
-        """Keeps the weights as they were before the first update of the step."""
+    def note_weights(self, values, copied=True):
+        """Keeps the weights as they were before the first update of the step.
+
+        Args:
+            values: List of tensors, one for each variable.
+            copied: Bool. Whether keeping a tensor over the update costs memory: then
+                of a large model only evenly spread entries are kept.
+
+        Returns:
+            List of what is kept.
+        """
         if self.weights is None:
-            self.weights = list(values)
+            if not copied:
+                self.strides = [1] * len(self.strides)
+            pairs = zip(values, self.strides, strict=True)
+            self.weights = [_spread(value, stride) for value, stride in pairs]
+        return self.weights
 
     def note_gradients(self, variables, gradients):
         """Keeps the gradients of the step; the last update counts."""
@@ -48,7 +65,10 @@ class StepFigures:
 
     While a step is traced (on PyTorch: run) hooks catch gradients, weights before the
     update and the outputs of every layer with an activation. All of it is reduced to
-    one small vector on the device; `read` turns the vector into figures.
+    one small vector on the device; `read` turns the vector into figures. Where updates
+    are made in place (TensorFlow, PyTorch) the update of a model of more than 2 million
+    weights is estimated from that many evenly spread entries, beside the norm of the
+    new weights, so that the memory of a sample does not grow with the model.
 
     Layers of a `RematScope` are left out: their forward pass is run again inside the
     gradient.
@@ -61,6 +81,8 @@ class StepFigures:
         self._model = model
         self.variables = list(model.trainable_variables)
         self.paths = _distinct([variable.path for variable in self.variables])
+        sizes = [int(np.prod(variable.shape)) for variable in self.variables]
+        self.strides = [_stride(size, sum(sizes)) for size in sizes]
         hidden = rematerialized(model)
         active = [x for x in open_layers(model) if activation_name(x) is not None]
         self._layers = [layer for layer in active if id(layer) not in hidden]
@@ -113,7 +135,7 @@ class StepFigures:
         Yields:
             What the hooks catch.
         """
-        seen = seen or _Seen(self.variables)
+        seen = seen or _Seen(self.variables, self.strides)
         seen.calls = [] if calls else None
         self._local.seen = seen
         try:
@@ -166,9 +188,14 @@ class StepFigures:
         for index, new in enumerate(after):
             new, gradient = _float32(new), _float32(gradients[index])
             if updated:
-                old = _float32(seen.weights[index])
-                parts.append((("weight_norm", index), _square(old)))
-                parts.append((("update_norm", index), _square(new - old)))
+                stride = seen.strides[index]
+                kept = _float32(seen.weights[index])
+                update = _square(_spread(new, stride) - kept)
+                share = kept.shape[0] / np.prod(new.shape) if stride > 1 else 1.0
+                # Of a part of the old weights no norm and no finiteness can be told.
+                whole = kept if stride == 1 else new
+                parts.append((("weight_norm", index), _square(whole)))
+                parts.append((("update_norm", index), update / share))
             else:
                 parts.append((("weight_norm", index), _square(new)))
             tensors.append((("finite", index), new))
@@ -265,8 +292,9 @@ def activation_parts(layer, calls):
         parts["saturated"] = _count(ends)
     found = [((name, layer.name), ops.reshape(t, (1,))) for name, t in parts.items()]
     if activation in CAN_DIE:
-        # What is NaN is not zero: overflow is no death.
-        alive = ops.any(ops.logical_not(flat <= 0), axis=0)
+        # What is NaN is not zero: overflow is no death. (TensorFlow's optimizer turns
+        # "not below or equal" into "above", which NaN is not.)
+        alive = ops.any(ops.logical_or(flat > 0, ops.isnan(flat)), axis=0)
         found.append((("active", layer.name), ops.cast(alive, "float32")))
     return found
 
@@ -338,6 +366,19 @@ def _count(condition):
 
 def _not_finite(tensor):
     return _count(ops.logical_not(ops.isfinite(tensor)))
+
+
+def _stride(size, total):
+    """Distance of the entries that are kept of a variable."""
+    stride = -(-total // KEPT_WEIGHTS)
+    # A common divisor with the shape would hit the same columns again and again.
+    while stride > 1 and math.gcd(stride, size) > 1:
+        stride += 1
+    return min(stride, max(1, size))
+
+
+def _spread(tensor, stride):
+    return tensor if stride == 1 else ops.reshape(tensor, (-1,))[::stride]
 
 
 def _few(gradient):

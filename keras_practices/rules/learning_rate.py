@@ -115,6 +115,8 @@ def _from_trials(trials, training, reached, higher):
 
 def _from_ratio(training, start, reached, higher):
     ratio = training["update_ratio"]
+    if higher and training["first_not_finite"] is not None:
+        return None  # weights that are NaN do not move either
     if ratio is None or start is None or not math.isfinite(start):
         return None
     kept = 1.0 if not math.isfinite(reached) else reached / start if start > 0 else None
