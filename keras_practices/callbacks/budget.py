@@ -5,7 +5,7 @@ import time
 
 # Seconds that the monitor may take before its share of the time counts, so that a
 # training of seconds is recorded in full.
-GRACE_SECONDS = 1.0
+GRACE_SECONDS = 0.5
 
 
 class Budget:

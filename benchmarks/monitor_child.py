@@ -1,0 +1,308 @@
+"""What `monitor_overhead.py` measures in each of its processes.
+
+Keras is imported here, and so the backend is chosen, in the environment, before.
+"""
+
+import contextlib
+import ctypes
+import gc
+import os
+import pathlib
+import random
+import sys
+import tempfile
+import time
+import tracemalloc
+import warnings
+
+import keras
+import numpy as np
+from networks import NETWORKS
+
+from keras_practices.callbacks import TrainingMonitor
+from keras_practices.measures.environment import measure_environment
+from keras_practices.record import Record
+
+# As many rows as MNIST has. A fit of more steps gets more epochs.
+MOST_ROWS = 60_000
+FEWEST_STEPS = 40
+FIRST_STEPS = 8
+PROBE_ROWS = 128
+SHORT_FITS = 20
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+class Noop(keras.callbacks.Callback):
+    """The least that a callback with a batch hook does."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Does nothing."""
+
+
+class Blog(keras.callbacks.Callback):
+    """What is found on the web for the size of updates."""
+
+    def on_train_begin(self, logs=None):
+        """Forgets the last training."""
+        self.ratios = []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Copies all weights."""
+        self.before = self.model.get_weights()
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Copies them again and compares."""
+        pairs = zip(self.before, self.model.get_weights(), strict=True)
+        self.ratios.append(
+            [np.linalg.norm(b - a) / (np.linalg.norm(a) + 1e-12) for a, b in pairs]
+        )
+
+
+class Weigh(keras.callbacks.Callback):
+    """Notes the memory held at ten points of a fit."""
+
+    def __init__(self, steps):
+        super().__init__()
+        self.steps, self.step, self.at, self.held = steps, 0, [], []
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Weighs at every tenth of the steps."""
+        self.step += 1
+        if self.step % max(1, self.steps // 10) == 0:
+            gc.collect()
+            self.at.append(self.step)
+            self.held.append(memory())
+
+
+def memory(kind="VmRSS"):
+    """Returns this process's memory in MB (`VmHWM`: its peak); None off Linux."""
+    with contextlib.suppress(OSError):
+        for line in pathlib.Path("/proc/self/status").read_text().splitlines():
+            if line.startswith(kind):
+                return int(line.split()[1]) / 1024
+    return None
+
+
+def give_memory_back():
+    """Frees what is not used, and sets the peak to what is held now."""
+    gc.collect()
+    # What the allocator keeps of earlier fits would hide the need of the next.
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+    with contextlib.suppress(OSError):
+        pathlib.Path("/proc/self/clear_refs").write_text("5")
+
+
+def variants(folder, probe):
+    """Returns, for each variant, a function that gives the callbacks of one fit."""
+
+    def monitor(**options):
+        return TrainingMonitor(tempfile.mkdtemp(dir=folder), probe=probe, **options)
+
+    def tensorboard():
+        log_dir = tempfile.mkdtemp(dir=folder)
+        return keras.callbacks.TensorBoard(log_dir=log_dir, histogram_freq=1)
+
+    ours, ours_10 = monitor(), monitor(every=10)
+    return {
+        "bare": lambda: [],
+        "bare again": lambda: [],
+        "noop": lambda: [Noop()],
+        "blog": lambda: [Blog()],
+        "ours": lambda: [ours],
+        "ours @10": lambda: [ours_10],
+        "ours fresh": lambda: [monitor()],
+        # Last: its first fit imports TensorFlow, on every backend.
+        "tensorboard": lambda: [tensorboard()],
+    }
+
+
+class Bench:
+    """One compiled model and its rows, trained again and again."""
+
+    def __init__(self, network):
+        self.batch = network.batch
+        self.network = network
+        self.model = network.compiled()
+        self.model.optimizer.build(self.model.trainable_variables)
+        variables = [*self.model.variables, *self.model.optimizer.variables]
+        self._start = [(v, keras.ops.convert_to_numpy(v).copy()) for v in variables]
+
+    def restart(self):
+        """Puts all variables back: each fit does the same work, on the same numbers."""
+        for variable, value in self._start:
+            variable.assign(value)
+
+    def resize(self, steps, epochs):
+        """Sets the steps of a fit; returns how many there are now."""
+        an_epoch = min(-(-steps // epochs), MOST_ROWS // self.batch)
+        self.epochs = max(epochs, round(steps / an_epoch))
+        self.x, self.y = self.network.rows(an_epoch * self.batch)
+        return an_epoch * self.epochs
+
+    def fit(self, callbacks=()):
+        """Trains once; returns the times and what the monitor says of itself."""
+        self.restart()
+        gc.collect()
+        with warnings.catch_warnings(record=True) as caught:
+            wall, cpu = time.perf_counter(), time.process_time()
+            self.model.fit(
+                self.x,
+                self.y,
+                batch_size=self.batch,
+                epochs=self.epochs,
+                verbose=0,
+                callbacks=list(callbacks),
+            )
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        row = {"wall": wall, "cpu": cpu, "rss_mb": memory()}
+        faults = [
+            str(warning.message)
+            for warning in caught
+            if warning.category.__name__ == "KerasPracticesWarning"
+        ]
+        if faults:
+            row["warnings"] = faults
+        for callback in callbacks:
+            if hasattr(callback, "record"):
+                row["monitor"] = own_figures(callback.record)
+        return row
+
+    def calibrate(self, seconds, epochs):
+        """Sets the size of a fit so that it takes about so long; its first fits."""
+        steps = self.resize(FIRST_STEPS, 1)
+        first = self.fit()["wall"]
+        taken = self._fastest()
+        delay = first - taken
+        while taken < seconds / 4 and steps < 20_000:
+            steps = self.resize(4 * steps, epochs)
+            taken = self._fastest()
+        wanted = round(seconds * steps / taken)
+        return self.resize(max(FEWEST_STEPS, wanted), epochs), delay
+
+    def _fastest(self):
+        return min(self.fit()["wall"] for _ in range(2))
+
+
+def own_figures(record):
+    """What a monitor wrote about its cost, and how much it measured for it."""
+    if record.path is not None:
+        record = Record.load(record.path)  # in memory there may be less
+    end = record.end
+    spent, whole = end.get("monitor_seconds"), end.get("seconds")
+    share = spent / whole if spent is not None and whole else None
+    return {
+        "share": end.get("share", share),
+        "monitor_seconds": spent,
+        "compile_seconds": end.get("compile_seconds"),
+        "samples": sum(bool(line.get("weights")) for line in record.samples),
+    }
+
+
+def measure(arguments, bench, makers, names):
+    """Returns the first fit of each variant, the rounds, and what went wrong."""
+    first, rounds, failed = {}, [], {}
+    for name in names:
+        before = memory()
+        try:
+            first[name] = bench.fit(makers[name]())
+        except Exception as error:  # one variant that fails leaves the others
+            text = str(error).strip() or type(error).__name__
+            failed[name] = f"{type(error).__name__}: {text.splitlines()[0]}"
+            say(f"  {name}: does not work: {failed[name]}")
+            continue
+        if before is not None:
+            first[name]["rss_growth_mb"] = memory() - before
+        say(f"  first fit of {name}: {first[name]['wall']:.1f} s")
+    order = list(first)
+    shuffled = random.Random(0)
+    for number in range(arguments.rounds):
+        shuffled.shuffle(order)
+        rounds.append({name: bench.fit(makers[name]()) for name in order})
+        seconds = sum(row["wall"] for row in rounds[-1].values())
+        say(f"  round {number + 1} of {arguments.rounds}: {seconds:.0f} s")
+    return first, rounds, failed
+
+
+def measure_memory(bench, makers, names):
+    """Returns MB: peak of one fit, Python's part of it, and held over many fits."""
+    found = {}
+    for name in names:
+        give_memory_back()
+        before = memory()
+        bench.fit(makers[name]())
+        peak = memory("VmHWM")
+        figures = found[name] = {"peak": None if before is None else peak - before}
+        callbacks = makers[name]()
+        tracemalloc.start()
+        bench.fit(callbacks)
+        figures["python_kept"], figures["python_peak"] = (
+            value / 2**20 for value in tracemalloc.get_traced_memory()
+        )
+        tracemalloc.stop()
+        del callbacks
+        say(f"  memory of {name}: measured")
+    bench.resize(10, 1)
+    for name in ("bare", "ours"):
+        if name not in found:
+            continue
+        held = []
+        for _ in range(SHORT_FITS + 2):  # two to fill what is filled once
+            bench.fit(makers[name]())
+            gc.collect()
+            held.append(memory())
+        found[name]["short_fits"] = held[2:]
+    return found
+
+
+def child(arguments):
+    """Returns all figures of one backend and model."""
+    environment = measure_environment()
+    named = environment["devices"].lower().split(", ")
+    if arguments.device == "gpu" and set(named) <= {"cpu"}:
+        raise SystemExit(f"--device gpu: this backend sees {environment['devices']}.")
+    keras.utils.set_random_seed(0)
+    load = os.getloadavg()
+    if arguments.long:
+        bench = Bench(NETWORKS["tiny"])
+        return {"environment": environment, "long": long_run(bench, arguments.long)}
+    bench = Bench(NETWORKS[arguments.model[0]])
+    steps, delay = bench.calibrate(arguments.seconds, arguments.epochs)
+    result = {
+        "environment": environment,
+        "parameters": bench.model.count_params(),
+        "variables": len(bench.model.trainable_variables),
+        "model_mb": sum(w.nbytes for w in bench.model.get_weights()) / 2**20,
+        "batch": bench.batch,
+        "steps": steps,
+        "epochs": bench.epochs,
+        "compile_delay_of_the_model": delay,
+    }
+    say(f"  {steps} steps in {bench.epochs} epochs a fit")
+    with tempfile.TemporaryDirectory() as folder:
+        makers = variants(folder, (bench.x[:PROBE_ROWS], bench.y[:PROBE_ROWS]))
+        wanted = ("bare", "bare again", *arguments.variants)
+        names = [name for name in makers if name in wanted]
+        first, rounds, failed = measure(arguments, bench, makers, names)
+        result.update(first_fit=first, rounds=rounds, failed=failed)
+        if arguments.memory:
+            names = [name for name in ("bare", "blog", "ours") if name in first]
+            result["memory"] = measure_memory(bench, makers, names)
+    return {**result, "load": [load, os.getloadavg()]}
+
+
+def long_run(bench, steps):
+    """Returns MB held at ten points of one long fit, bare and with a monitor."""
+    steps = bench.resize(steps, 2)
+    found = {"steps": steps}
+    with tempfile.TemporaryDirectory() as folder:
+        makers = variants(folder, (bench.x[:PROBE_ROWS], bench.y[:PROBE_ROWS]))
+        for name in ("bare", "ours"):
+            weigh = Weigh(steps)
+            row = bench.fit([*makers[name](), weigh])
+            found[name] = {**row, "at": weigh.at, "held_mb": weigh.held}
+            say(f"  {name}: {row['wall']:.0f} s")
+    return found
