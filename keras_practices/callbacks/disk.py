@@ -39,7 +39,7 @@ def check_room(folder, model):
     its end crashes the process later, so writing must not begin.
     """
     variables = list(model.variables)
-    variables += model.optimizer.variables if model.optimizer is not None else []
+    variables += getattr(model.optimizer, "variables", [])
     needed = sum(4 * math.prod(v.shape) + _BYTES_PER_VARIABLE for v in variables)
     free = shutil.disk_usage(folder).free
     if free < needed:

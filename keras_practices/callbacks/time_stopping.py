@@ -67,7 +67,7 @@ class TimeStopping(keras.callbacks.Callback):
         if unit == "steps":
             # A class that has this hook makes training on JAX wait for each step, so
             # only the instance that asked for it gets it.
-            self.on_train_batch_end = self._stop_when_over  # type: ignore[method-assign]
+            self.on_train_batch_end = self._stop_when_over
 
     def on_train_begin(self, logs=None):
         """Starts the clock."""

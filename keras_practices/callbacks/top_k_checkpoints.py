@@ -37,9 +37,9 @@ class TopKCheckpoints(keras.callbacks.Callback):
     Names are like `epoch-0005_val_loss-0.123456.keras`, epochs counted from 1. A
     checkpoint is written under a temporary name and renamed, and a worse one is deleted
     after that: there are never more than `k + 1` files, and a killed training leaves no
-    half-written one under a proper name. Of equal scores the earlier epoch stays; NaN
-    and infinite scores are never kept. A checkpoint that cannot be written (full disk)
-    is one warning, and training goes on.
+    half-written one under a proper name. Scores are compared in float32; of equal
+    ones the earlier epoch stays; NaN and infinite ones are never kept. A checkpoint
+    that cannot be written (full disk) is one warning, and training goes on.
 
     State: the files. A training in a `directory` with checkpoints of this `monitor`
     goes on with them, and deletes those that are no longer among the best: give every
@@ -113,7 +113,7 @@ class TopKCheckpoints(keras.callbacks.Callback):
     @property
     def best_paths(self) -> list[str]:
         """Paths of the kept checkpoints, best first."""
-        return [checkpoint.path for checkpoint in self._kept]
+        return [checkpoint.path for checkpoint in self._kept[: self.k]]
 
     @property
     def best_score(self) -> float | None:
@@ -141,20 +141,15 @@ class TopKCheckpoints(keras.callbacks.Callback):
         if self.monitor.startswith("val_") and (epoch + 1) % self.validation_freq:
             return
         score = self._score_in(logs or {})
-        if score is None:
+        if score is None or not math.isfinite(score):
             return
         if self._direction is None:
             self._set_direction()
-        checkpoint = _Checkpoint(
-            score,
-            epoch + 1,
-            os.path.join(
-                self.directory,
-                f"epoch-{epoch + 1:04d}_{self._label}-{_text(score)}{self._suffix}",
-            ),
-        )
+        text = str(np.float32(score))
+        name = f"epoch-{epoch + 1:04d}_{self._label}-{text}{self._suffix}"
+        checkpoint = _Checkpoint(score, epoch + 1, os.path.join(self.directory, name))
         kept = self._ranked({*self._kept, checkpoint})
-        if math.isfinite(score) and checkpoint in kept[: self.k]:
+        if checkpoint in kept[: self.k]:
             self._write(checkpoint, kept)
 
     def _write(self, checkpoint, kept):
@@ -206,7 +201,7 @@ class TopKCheckpoints(keras.callbacks.Callback):
                 self, "monitor", "the name of one number", self.monitor, f"It: {value}."
             )
         self._seen = True
-        return float(value.reshape(()))
+        return _in_float32(value.reshape(()))
 
     def _set_direction(self):
         """Finds out which scores are better, and takes over the files on disk."""
@@ -227,6 +222,7 @@ class TopKCheckpoints(keras.callbacks.Callback):
                     "mode",
                     f"'min' or 'max', as Keras knows no direction of {self.monitor!r}",
                     self.mode,
+                    "Or correct the name.",
                 ) from error
             better = "max" if probe.best else "min"
         self._direction = 1 if better == "min" else -1
@@ -243,15 +239,16 @@ class TopKCheckpoints(keras.callbacks.Callback):
         matches = map(pattern.fullmatch, sorted(os.listdir(self.directory)))
         return [
             _Checkpoint(
-                float(match[2]), int(match[1]), os.path.join(self.directory, match[0])
+                _in_float32(match[2]),
+                int(match[1]),
+                os.path.join(self.directory, match[0]),
             )
             for match in matches
             if match
         ]
 
 
-def _text(score):
-    """The score in the fewest digits that give it back."""
+def _in_float32(score):
+    """The score as its short name in a file gives it back."""
     with np.errstate(over="ignore"):
-        short = np.float32(score)
-    return str(short) if float(short) == score else repr(score)
+        return float(np.float32(score))
