@@ -288,12 +288,13 @@ def _report_of(result, record, title, select, ignore):
         result.figures, stages=("before", "during"), select=select, ignore=ignore
     )
     end = record.end
+    keys = {
+        "fit": "seconds",
+        "monitor, within fit": "monitor_seconds",
+        "monitor, compiling": "compile_seconds",
+    }
     timings = dict(result.timings)
-    if end:
-        timings |= {
-            "fit": end["seconds"],
-            "monitor, within fit": end["monitor_seconds"],
-        }
+    timings |= {name: end[key] for name, key in keys.items() if key in end}
     return Report(
         explain(findings),
         title=title,

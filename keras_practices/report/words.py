@@ -134,7 +134,16 @@ def flat(values, prefix=""):
 def unmeasured(report):
     """Returns pairs `(what, why)`: as told, and as the monitor found out."""
     faults = [] if report.record is None else report.record.of_kind("fault")
-    return report.not_measured + [(line["what"], line["why"]) for line in faults]
+    told = [(_cut(line["what"]), line["why"]) for line in faults]
+    return report.not_measured + told
+
+
+def _cut(text):
+    """Shortens a list of names inside a sentence; the record holds them all."""
+    parts = text.split(", ")
+    if len(parts) <= LIST_LIMIT:
+        return text
+    return f"{', '.join(parts[:LIST_LIMIT])}, and {len(parts) - LIST_LIMIT:,} more"
 
 
 def run_facts(record):
@@ -149,9 +158,20 @@ def run_facts(record):
     facts.append(plural(finished, "epoch"))
     if is_number(end.get("steps")):
         facts.append(plural(end["steps"], "step"))
-    seconds, monitor = end.get("seconds"), end.get("monitor_seconds")
-    if is_number(seconds):
-        facts.append(duration(seconds))
-        if is_number(monitor) and seconds > 0:
-            facts[-1] += f" ({percent(monitor / seconds)} of it for the monitor)"
-    return facts
+    if is_number(end.get("seconds")):
+        facts.append(duration(end["seconds"]))
+    return [*facts, *_monitor_cost(end)]
+
+
+def _monitor_cost(end):
+    """What the monitor took of the run, as a list of at most one fact."""
+    seconds, share = end.get("monitor_seconds"), end.get("share")
+    if not is_number(seconds):
+        return []
+    fact = f"monitor: {duration(seconds)}"
+    if is_number(share):
+        fact += f" ({percent(share)} of the training)"
+    compiling = end.get("compile_seconds")
+    if is_number(compiling) and compiling > 0:
+        fact += f" and {duration(compiling)} to compile its step"
+    return [fact]

@@ -4,6 +4,7 @@ import html.parser
 import re
 
 import pytest
+from test_report_samples import TITLES
 from test_report_samples import make_finding
 from test_report_samples import make_record
 
@@ -183,22 +184,14 @@ def test_what_was_not_measured_is_always_there(page):
 
 def test_all_pictures_come_with_words(page):
     got = page(Report(record=make_record()))
-    titles = (
-        "Loss",
-        "Gap between training and validation",
-        "Learning rate",
-        "Update : weight ratio",
-        "Activations over the epochs",
-        "Activation histograms",
-        "First-layer filters",
-    )
-    places = [got.words.index(title) for title in titles]
+    places = [got.words.index(title) for title in TITLES]
     assert places == sorted(places)
-    assert len(got.of("figure")) == len(titles)
-    assert got.words.count("How to read it.") == got.words.count("A bad one.") == 7
-    # 2 loss, 2 gap, 1 rate, 1 ratio, 2 spread, 2 histograms; filters before and after
+    assert len(got.of("figure")) == len(TITLES)
+    assert got.words.count("How to read it.") == got.words.count("A bad one.") == 9
+    # 2 loss, 2 gap, 1 rate, 1 ratio, 1 flow, 2 spread, 2 + 2 histograms
     drawings = got.of("svg")
-    assert len(drawings) == 10
+    assert len(drawings) == 13
+    # Filters before and after.
     assert len(got.of("img")) == 2
     for each in drawings:
         assert each["role"] == "img"

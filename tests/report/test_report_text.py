@@ -8,6 +8,7 @@ from rich.console import Console
 from test_report_samples import make_finding
 from test_report_samples import make_record
 
+from keras_practices.record import Record
 from keras_practices.report import Report
 from keras_practices.report import words
 
@@ -59,7 +60,8 @@ def test_text_shows_every_part():
     )
     text = flowing(report.text())
     for part in (
-        "Digits 3 epochs, 24 steps, 2 s (5 % of it for the monitor)",
+        "Digits 3 epochs, 24 steps, 2 s, monitor: 100 ms (5 % of the training) and "
+        "1.4 s to compile its step",
         "1. ERROR loss-not-finite (conv, during training)",
         "Cause The learning rate is too high. Do Set learning_rate to about 0.003",
         "Evidence steps = 7; loss = 0.1235",
@@ -141,6 +143,42 @@ def test_a_run_that_was_cut_short_says_so():
     record.add("end", status="interrupted", steps=3, seconds=0.5)
     text = flowing(Report(record=record).text())
     assert "training interrupted, 3 epochs, 3 steps, 500 ms" in text
+
+
+@pytest.mark.parametrize(
+    ("cost", "text"),
+    [
+        ({}, "1 s"),
+        ({"share": 0.1, "compile_seconds": 2.0}, "1 s"),
+        ({"monitor_seconds": 0.21}, "1 s, monitor: 210 ms"),
+        (
+            {"monitor_seconds": 0.21, "share": 0.011, "compile_seconds": 0.0},
+            "1 s, monitor: 210 ms (1.1 % of the training)",
+        ),
+        (
+            {"monitor_seconds": 90.0, "share": 0.0, "compile_seconds": 1.4},
+            "1 s, monitor: 1 min 30 s (0 % of the training) and 1.4 s to compile its "
+            "step",
+        ),
+    ],
+)
+def test_what_the_monitor_cost_is_said(cost, text):
+    record = Record()
+    record.add("end", status="completed", seconds=1.0, **cost)
+    assert words.run_facts(record) == ["no epochs", *text.split(", ")]
+
+
+def test_a_long_list_of_layers_that_were_not_measured_is_cut():
+    why = "Their forward pass is run again inside the gradient (RematScope)."
+    record = Record()
+    for count in (8, 30):
+        names = ", ".join(f"dense_{place}" for place in range(count))
+        record.add("fault", what=f"activations of the layers {names}", why=why)
+    report = Report(record=record, not_measured=[(", ".join("abcdefghijk"), "no time")])
+    short, long = words.unmeasured(report)[1:]
+    assert short[0].endswith("dense_6, dense_7")
+    assert long == (f"{short[0]}, and 22 more", why)
+    assert words.unmeasured(report)[0] == (", ".join("abcdefghijk"), "no time")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from test_report_samples import make_finding
 from test_report_samples import make_record
 
+from keras_practices.diagnosis import review
 from keras_practices.errors import OutputPathError
 from keras_practices.findings import SEVERITIES
 from keras_practices.findings import Finding
@@ -161,3 +162,17 @@ def test_report_does_not_change_what_it_was_given():
 def test_every_severity_is_counted():
     report = Report([make_finding(each) for each in SEVERITIES for _ in range(2)])
     assert report.text().count("2 errors, 2 warnings, 2 notes") == 1
+
+
+def test_what_the_monitor_cost_is_in_the_timings_and_in_the_json():
+    report = review(make_record())
+    timings = {"fit": 2.0, "monitor, within fit": 0.1, "monitor, compiling": 1.4}
+    assert report.timings == timings
+    end = json.loads(report.to_json())["record"][-1]
+    assert (end["kind"], end["share"]) == ("end", 0.05)
+
+
+def test_a_run_that_did_not_end_has_no_timings():
+    record = make_record()
+    record.lines.pop()
+    assert review(record).timings == {}

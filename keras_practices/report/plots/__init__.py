@@ -1,11 +1,15 @@
 """Pictures of a record, drawn with matplotlib as inline SVG."""
 
-from keras_practices.report.plots.activations import histogram_picture
+from keras_practices.report.plots.activations import (
+    histogram_picture as output_histograms,
+)
 from keras_practices.report.plots.activations import spread_picture
 from keras_practices.report.plots.canvas import Canvas
 from keras_practices.report.plots.canvas import drawing
 from keras_practices.report.plots.filters import filter_picture
 from keras_practices.report.plots.gap import gap_picture
+from keras_practices.report.plots.gradients import flow_picture
+from keras_practices.report.plots.gradients import histogram_picture
 from keras_practices.report.plots.loss import loss_picture
 from keras_practices.report.plots.loss import rate_picture
 from keras_practices.report.plots.picture import Missing
@@ -30,8 +34,10 @@ def draw_all(record, subjects, prefix):
             gap_picture(canvas, record),
             rate_picture(canvas, record),
             update_picture(canvas, record, subjects),
-            spread_picture(canvas, record, subjects),
+            flow_picture(canvas, record, subjects),
             histogram_picture(canvas, record, subjects),
+            spread_picture(canvas, record, subjects),
+            output_histograms(canvas, record, subjects),
             filter_picture(canvas, record),
         ]
     missing = [result for result in results if isinstance(result, Missing)]

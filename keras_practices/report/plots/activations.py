@@ -12,36 +12,38 @@ from keras_practices.report.plots.picture import Key
 from keras_practices.report.plots.picture import Missing
 from keras_practices.report.plots.picture import Panel
 from keras_practices.report.plots.picture import Picture
+from keras_practices.report.plots.tiles import tile_picture
 from keras_practices.report.words import percent
 from keras_practices.report.words import shown
 
 SPREAD = "Activations over the epochs"
 HISTOGRAMS = "Activation histograms"
 LINE_LIMIT = 8
-TILE_LIMIT = 12
+DOT_LIMIT = 200
 SHARES = ("zeros", "inactive")
-OUTLINE_ROOM = 3.0
 
 
 def spread_picture(canvas, record, subjects):
-    """Standard deviation and share of zeros of each layer over the epochs."""
-    curves = {
-        name: series.sample_curves(record, "layers", name) for name in ("std", "zeros")
-    }
-    layers = list(curves["std"])
+    """Standard deviation and share of zeros of each layer over the epochs.
+
+    The lines are those of the probe, the same rows each time and without noise. The
+    first steps, where most of it happens, are in the samples only: dots behind them.
+    """
+    spread, zeros = (_Curves(record, figure) for figure in ("std", "zeros"))
+    layers = list(spread.lines)
     if not layers:
-        return Missing(SPREAD, "the record holds no sampled step with layer figures.")
+        return Missing(SPREAD, "the record holds no layer figures.")
     names = series.pick(layers, LINE_LIMIT, subjects)
     end = series.run_end(record)
     panels = (
-        _spread_panel(canvas, curves["std"], names, "Standard deviation", end),
-        _spread_panel(canvas, curves["zeros"], names, "Share of zeros", end),
+        _spread_panel(canvas, spread, names, "Standard deviation", end),
+        _spread_panel(canvas, zeros, names, "Share of zeros", end),
     )
     legend = []
     for name in names:
-        value = f"std {last(curves['std'][name][1])}"
-        if name in curves["zeros"]:
-            value += f", zeros {_share(curves['zeros'][name][1][-1])}"
+        value = f"std {last(spread.lines[name][1])}"
+        if name in zeros.lines:
+            value += f", zeros {_share(zeros.lines[name][1][-1])}"
         colour = depth_colour(names.index(name), len(names))
         legend.append(Key("line", colour, name, value))
     return Picture(
@@ -49,11 +51,39 @@ def spread_picture(canvas, record, subjects):
         fact="",
         panels=panels,
         legend=tuple(legend),
-        reading="One line for each layer, first to last from violet to orange, taken "
-        f"from the first rows of sampled batches.{left_out(layers, names)}",
+        reading="One line for each layer, first to last from violet to orange: "
+        f"{_source(record, spread)}{left_out(layers, names)}",
         bad="A spread that shrinks from layer to layer towards 0 (weights start too "
         "small), grows without end (too large), or a share of zeros that climbs to "
         "100 % (units that died and no longer learn).",
+    )
+
+
+class _Curves:
+    """One figure of each layer: what is drawn as lines, what as dots behind them."""
+
+    def __init__(self, record, figure):
+        probed = series.figure_curves(record.probes, "layers", figure)
+        sampled = series.figure_curves(record.samples, "layers", figure)
+        # A probe before training alone is no line.
+        fixed = {n: c for n, c in probed.items() if len(c[0]) > 1 or n not in sampled}
+        self.lines = {**fixed, **{n: c for n, c in sampled.items() if n not in fixed}}
+        self.dots = {name: sampled[name] for name in fixed if name in sampled}
+        self.fixed = bool(fixed)
+
+
+def _source(record, curves):
+    """Where lines and dots come from, in words."""
+    rows = next((line["rows"] for line in record.samples if "rows" in line), None)
+    rows = "a few rows" if rows is None else f"the first {rows} rows"
+    if not curves.fixed:
+        return f"{rows} of sampled batches, inside the training step."
+    probe = "the probe batch in inference mode, at the ends of epochs."
+    if not curves.dots:
+        return probe
+    return (
+        f"{probe} The dots are {rows} of sampled batches, inside the training step, "
+        "with dropout on and BatchNorm by the batch."
     )
 
 
@@ -61,15 +91,19 @@ def _spread_panel(canvas, curves, names, label, end):
     axes = canvas.axes()
     known = []
     share = label == "Share of zeros"
-    for name in names:
-        if name not in curves:
-            continue
-        x, y = curves[name]
-        x, y = series.finite(x, y if share else np.where(y > 0, y, np.nan))
-        if len(y):
-            colour = depth_colour(names.index(name), len(names))
-            draw.line(axes, *series.thin(x, y), colour, 1.4)
+    for kind in ("dots", "lines"):
+        for name, (x, y) in getattr(curves, kind).items():
+            if name not in names:
+                continue
+            x, y = series.finite(x, y if share else np.where(y > 0, y, np.nan))
+            if not len(y):
+                continue
             known += [y.min(), y.max()]
+            colour = depth_colour(names.index(name), len(names))
+            if kind == "dots":
+                draw.dots(axes, *series.sample(x, y, DOT_LIMIT), colour, 2.6, 0.5)
+            else:
+                draw.line(axes, *series.thin(x, y), colour, 1.4)
     if share:
         draw.share_axis(axes)
     elif known:
@@ -81,83 +115,33 @@ def _spread_panel(canvas, curves, names, label, end):
 
 def histogram_picture(canvas, record, subjects):
     """The distribution of each layer's output at its first and last histogram."""
-    lines = {}
-    for line in record.histograms:
-        lines.setdefault(line["layer"], []).append(line)
+    lines = record.histograms
     if not lines:
         return Missing(HISTOGRAMS, "the record holds no histograms.")
-    layers = list(lines)
-    names = series.pick(layers, TILE_LIMIT, subjects)
-    figures = {}
-    for sample in record.samples:
-        figures.update(sample.get("layers") or {})
-    tiles = tuple(_tile(canvas, n, lines[n], figures.get(n, {})) for n in names)
-    first = min(group[0]["epoch"] for group in lines.values())
-    final = max(group[-1]["epoch"] for group in lines.values())
-    legend = [Key("bar", "train", moment(final))]
-    if first != final:
-        legend.append(Key("thin", "muted", moment(first)))
-    return Picture(
+    figures = {line["epoch"]: line.get("layers") or {} for line in record.probes}
+
+    def rows(name, epoch):
+        found = figures.get(epoch, {}).get(name, {})
+        yield from ((n, shown(found[n])) for n in ("mean", "std") if n in found)
+        yield from ((n, _share(found[n])) for n in SHARES if n in found)
+        if found.get("saturated"):
+            yield "saturated", _share(found["saturated"])
+
+    return tile_picture(
+        canvas,
+        lines,
+        subjects,
         title=HISTOGRAMS,
-        fact="",
-        panels=tiles,
-        legend=tuple(legend),
-        layout="tiles",
+        of="activations",
+        moment=moment,
+        rows=rows,
         reading="What each layer sends on for the probe batch; height is the share of "
         "values. A bar cut at the top stands for far more values, in ReLU layers the "
-        f"zeros.{left_out(layers, names)}",
+        "zeros.",
         bad="Everything in one bar at 0 (dead or vanishing), two heaps at the ends "
         "(saturated tanh or sigmoid), or a width that changes by decades from layer to "
         "layer (poor initial scale).",
     )
-
-
-def _tile(canvas, name, lines, figures):
-    axes = canvas.axes(220, 110)
-    axes.grid(False)
-    axes.yaxis.set_visible(False)
-    final = _density(lines[-1])
-    start = _density(lines[0]) if len(lines) > 1 else None
-    if final is None:
-        draw.say(axes, "no finite values")
-    else:
-        _bars(axes, final, start)
-    rows = [(n, shown(figures[n])) for n in ("mean", "std") if n in figures]
-    rows += [(n, _share(figures[n])) for n in SHARES if n in figures]
-    rows += [(n, _share(figures[n])) for n in ("saturated",) if figures.get(n)]
-    alt = f"Histogram of the activations of {name}."
-    return Panel(canvas.svg(axes, alt), name, tuple(rows), alt=alt)
-
-
-def _bars(axes, final, start):
-    """Draws the last histogram and, as an outline, the first."""
-    shade, ink = draw.placeholder("train"), draw.placeholder("muted")
-    axes.stairs(final[1], final[0], fill=True, color=shade, alpha=0.75, linewidth=0)
-    left, right, top = final[0][0], final[0][-1], _top(final[1])
-    if start is not None:
-        axes.stairs(start[1], start[0], color=ink, linewidth=1.0, alpha=0.8)
-        both = min(left, start[0][0]), max(right, start[0][-1])
-        # The last one is the subject: the first may not squeeze it to a line.
-        if both[1] - both[0] <= OUTLINE_ROOM * (right - left):
-            left, right = both
-        top = min(max(top, _top(start[1])), OUTLINE_ROOM * top)
-    axes.set_ylim(0, 1.06 * top)
-    draw.few_ticks(axes, left, right)
-
-
-def _density(line):
-    edges = series.numbers(line["edges"])
-    counts = series.numbers(line["counts"])
-    widths = np.diff(edges)
-    if not (np.isfinite(edges).all() and counts.sum() > 0 and (widths > 1e-300).all()):
-        return None
-    return edges, counts / counts.sum() / widths
-
-
-def _top(heights):
-    """Height of the axis: the highest bar, unless it stands alone far above all."""
-    second, highest = np.sort(heights)[-2:] if len(heights) > 1 else heights[[0, 0]]
-    return 1.6 * second if second > 0 and highest > 3 * second else highest
 
 
 def _share(value):

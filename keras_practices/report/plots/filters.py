@@ -40,7 +40,8 @@ def filter_picture(canvas, record):
     colour = "in colour" if len(shape) == 4 and shape[2] == 3 else "in grey"
     return Picture(
         title=TITLE,
-        fact=f"Layer {lines[-1]['layer']}: {shape[-1]} filters, {colour}.",
+        fact=f"Layer {lines[-1]['layer']}: {shape[-1]} filters, {colour}."
+        f"{_smoothness(ends)}",
         panels=tuple(panels),
         reading="One tile for each unit, scaled from its own lowest weight (black) to "
         f"its own highest (white); red where a weight is not finite.{more}",
@@ -48,6 +49,18 @@ def filter_picture(canvas, record):
         "short, learning rate too low, or too little regularisation. Good filters of "
         "natural images are smooth: edges, blobs, colours.",
     )
+
+
+def _smoothness(lines):
+    """Returns a sentence with the score at each line, or `""` where none has one."""
+    scores = [line.get("smoothness") for line in lines]
+    # Plus zero: no "-0.00".
+    known = [f"{round(score, 2) + 0.0:.2f}" for score in scores if score is not None]
+    if not known:
+        return ""
+    # The score of weights that are all the same, as of zeros, is not known.
+    when = " at the end" if scores[0] is None else ""
+    return f" Smoothness {' to '.join(known)}{when} (0 is noise, 1 a constant)."
 
 
 def as_images(line):

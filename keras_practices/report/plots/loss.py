@@ -16,6 +16,7 @@ from keras_practices.report.words import shown
 
 LOSS = "Loss"
 RATE = "Learning rate"
+PENALTY = "regularization_loss"
 # A batch this many times above every median and epoch would flatten a linear axis.
 SPIKE = 4.0
 
@@ -23,11 +24,13 @@ SPIKE = 4.0
 def train_curve(record):
     """Returns `(epochs, values, words)` of the training loss at epoch ends.
 
-    The loss of the probe batch in inference mode where the record holds it: only
-    that is comparable with the validation loss.
+    The loss of the probe batch in inference mode where the record holds it, with the
+    penalty of the weights: only that is comparable with the validation loss.
     """
     epochs, values = series.epoch_curve(record, "probe_loss")
     if np.isfinite(values).any():
+        penalties = dict(zip(*series.epoch_curve(record, PENALTY), strict=True))
+        values = values + [penalties.get(epoch, 0.0) for epoch in epochs]
         return epochs, values, "training loss at epoch end (inference mode)"
     epochs, values = series.epoch_curve(record, "logs", "loss")
     return epochs, values, "training loss, mean over the epoch while it changed"
@@ -44,11 +47,14 @@ def loss_picture(canvas, record):
         return Missing(LOSS, "the record holds no finite loss.")
     draw_one = _LossPanel(canvas, steps, train, validation)
     panels = [draw_one.linear(known)]
-    log_note = ""
+    note = ""
     if known.min() > 0:
         panels.append(draw_one.log(known))
     else:
-        log_note = " There is no log axis: the loss is not positive everywhere."
+        note = " There is no log axis: the loss is not positive everywhere."
+    penalties = series.epoch_curve(record, PENALTY)[1]
+    if penalties.any():
+        note += f" All include the penalty of the weights, {change(penalties)}."
     return Picture(
         title=LOSS,
         fact=_loss_fact(steps, train, validation),
@@ -56,7 +62,7 @@ def loss_picture(canvas, record):
         legend=draw_one.legend(),
         reading="Each dot is the true loss of one batch, the thin line their running "
         "median. The log axis shows whether late training still gains by a constant "
-        f"factor.{log_note}",
+        f"factor.{note}",
         bad="A line that stays flat from the start (learning rate too low), that drops "
         "and then stays flat high up (too high), that rises or ends in a red zone "
         "(diverged), or a cloud far wider than the progress made (batch too small).",

@@ -19,7 +19,7 @@ def numbers(values):
 def run_end(record):
     """Returns how many epochs the record spans."""
     ends = [record.curve("loss")[0], *([line["epoch"]] for line in record.epochs)]
-    ends += [[line["epoch"]] for line in record.samples]
+    ends += [[line["epoch"]] for line in [*record.samples, *record.probes]]
     return float(max((end[-1] for end in ends if end), default=0.0))
 
 
@@ -43,26 +43,45 @@ def epoch_curve(record, *path):
     return numbers(epochs), numbers(values)
 
 
-def sample_curves(record, group, figure):
-    """Returns `{name: (epochs, values)}` of one figure of the sampled steps.
+def figure_curves(lines, group, figure):
+    """Returns `{name: (epochs, values)}` of one figure, where it was measured.
 
     Args:
-        record: A `Record`.
+        lines: `samples` or `probes` of a record.
         group: `"weights"` or `"layers"`.
         figure: Name of the figure, such as `"update_ratio"`.
     """
     points = {}
-    lines = record.samples
-    if group == "layers":
-        lines = record.probes or lines
-    for sample in lines:
-        for name, figures in (sample.get(group) or {}).items():
+    for line in lines:
+        for name, figures in (line.get(group) or {}).items():
             if figures.get(figure) is not None:
-                points.setdefault(name, []).append((sample["epoch"], figures[figure]))
+                points.setdefault(name, []).append((line["epoch"], figures[figure]))
     return {
         name: tuple(numbers(column) for column in zip(*pairs, strict=True))
         for name, pairs in points.items()
     }
+
+
+def with_kernels(record, layers):
+    """Returns the layers that hold a weight matrix, in the order of their weights.
+
+    Samples list layers with an activation first, whatever their place in the model.
+
+    Args:
+        record: A `Record`.
+        layers: Names of layers.
+
+    Returns:
+        List of names; all of `layers` where the record knows no matrix of theirs.
+    """
+    kernels = record.kernels
+    paths = [path for path in record.start.get("variables", {}) if path in kernels]
+    places = {}
+    for name in layers:
+        found = (n for n, path in enumerate(paths) if f"/{name}/" in f"/{path}")
+        places[name] = next(found, None)
+    known = [name for name in layers if places[name] is not None]
+    return sorted(known, key=places.get) or list(layers)
 
 
 def drawable(y):

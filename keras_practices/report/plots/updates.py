@@ -22,7 +22,7 @@ NOT_WEIGHTS = ("bias", "beta", "gamma", "scale")
 
 def update_picture(canvas, record, subjects):
     """The update : weight ratio of the weight matrices over the epochs."""
-    curves = series.sample_curves(record, "weights", "update_ratio")
+    curves = series.figure_curves(record.samples, "weights", "update_ratio")
     matrices = [n for n in curves if n.split("/")[-1] not in NOT_WEIGHTS]
     matrices = matrices or list(curves)
     if not matrices:
