@@ -19,7 +19,7 @@ A record is a list of plain dicts, in memory and (when it has a folder) in
 - `epoch`: `epoch` (finished epochs), `step`, `seconds`, `logs`, `probe_loss`,
   `regularization_loss`, `validation_loss`, `gap` (validation loss less the two before).
 - `histogram`: `epoch`, `step`, `of` (`"activations"` on the probe, `"gradients"` in the
-  samples of the epoch), `layer` (of gradients: path), `edges`, `counts`.
+  samples since the line before), `layer` (of gradients: path), `edges`, `counts`.
 - `filters`: `epoch`, `layer`, `shape`, `values` (first kernel, rounded), `smoothness`.
 - `fault`: `what` could not be measured, and `why`.
 - `end`: `status` (`"completed"`), `steps`, `seconds`, `monitor_seconds`,

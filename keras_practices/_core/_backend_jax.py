@@ -1,11 +1,15 @@
 """Gradients and compilation on JAX."""
 
+import inspect
+import itertools
+
 import jax
+import jax.extend
 import keras
 import numpy as np
 
+from keras_practices._core.fit_internals import LossMean
 from keras_practices._core.fit_internals import made_by_keras
-from keras_practices._core.fit_internals import weighing
 
 
 def compiled(function):
@@ -73,14 +77,20 @@ def watched_train_step(model, watch):
     def train_step(state, data):
         with watch.opened(calls=False) as seen:
             logs, after = original(state, data)
-        with watch.opened(seen):
+        with watch.opened(seen, trace=_trace), watch.noting("activations"):
             x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-            with watch.noting():
-                model.stateless_call(state[0], state[1], x, training=True)
-        seen.note_weights(state[0], copied=False)
+            takes_training = "training" in inspect.signature(model.call).parameters
+            mode = {"training": True} if takes_training else {}
+            model.stateless_call(state[0], state[1], x, **mode)
+        with watch.noting("weights"):
+            seen.note_weights(state[0], copied=False)
         return watch.add_figures(logs, seen, lambda: after[0]), after
 
     return train_step
+
+
+def _trace():
+    return jax.extend.core.get_opaque_trace_state(convention="flax")
 
 
 def watched_apply(optimizer, watch):
@@ -107,46 +117,84 @@ def _note(seen, optimizer, optimizer_variables, grads):
     seen.note_gradients(optimizer._trainable_variables, grads)
 
 
+END_OF_DATA = (StopIteration,)
+
+
 class CallTap:
     """Reads scalars around a call of a train function; see `backend.call_tap`."""
 
-    cumulative = False
-
     def __init__(self, model, rate, trackers):
         self._rate_at = _index(rate, model.optimizer.variables)
-        places = [_index(m.count, model.metrics_variables) for m in trackers]
-        self._counts_at = [place for place in places if place is not None]
+        variables = model.metrics_variables
+        self._mean = LossMean([m for m in trackers if _places(m, variables)])
+        self._places = {id(m): _places(m, variables) for m in trackers}
+        self._traced = model.jit_compile and not model.run_eagerly
         self._rate = None
         self._passed_on = None
-        self._weigh = None
 
-    def before(self, args):
-        """Returns `(arguments for the call, rate of the steps to come)`."""
+    def before(self, args, touched):
+        """Returns `(arguments, rate, total and count of the mean where touched)`."""
         state, iterator = args
-        self._rows = []
+        self._rows, self._batches, self._reading = [], [], False
+        base = None
         if self._rate_at is not None:
             value = state[2][self._rate_at]
             # A step hands the rate on as it is. Only a callback that brought the
             # state back to Python, and so waited for it, can have written another.
             if value is not self._passed_on:
                 self._rate = float(value)
-        return (state, self._counted(iterator)), self._rate
+        if touched and self._mean.trackers:
+            base = self._total_and_count(state, self._mean.trackers[0])
+            self._mean.begin(base[1])
+        return (state, self._counted(iterator)), self._rate, base
 
     def after(self, result):
-        """Returns `(logs, weight of the loss of these steps or None)`."""
+        """Returns `(loss in the logs, its weight, whether that is the epoch's)`."""
+        self._batches = []
         logs, state = result
         if self._rate_at is not None:
             self._passed_on = state[2][self._rate_at]
-        if self._weigh is None:
-            counts = [float(state[3][place]) for place in self._counts_at]
-            self._weigh = weighing(max(counts, default=0.0), self._rows)
-        return logs, self._weigh(self._rows)
+        mean, loss = self._mean, logs.get("loss")
+        if not mean.settled:
+            known = None if loss is None else float(loss)
+            states = [self._total_and_count(state, m) for m in mean.trackers]
+            return loss, mean.look(known, states, self._rows), True
+        if not mean.trackers:
+            return loss, None, False
+        weight = mean.weight_of(self._rows)
+        if weight is None:
+            # A copy: the next step is given the state to write into.
+            count = state[3][self._places[id(mean.trackers[0])][1]]
+            return loss, jax.numpy.copy(count), True
+        return loss, weight, False
+
+    def again(self, given, error):
+        """Returns arguments to repeat a call with, None where a step was run."""
+        state, iterator = given
+        given_away = any(leaf.is_deleted() for leaf in jax.tree.leaves(state))
+        if self._reading or given_away or not self._traced:
+            return None
+        return state, itertools.chain(self._batches, iterator)
+
+    def _total_and_count(self, state, tracker):
+        total, count = self._places[id(tracker)]
+        return float(state[3][total]), float(state[3][count])
 
     def _counted(self, iterator):
+        self._reading = True
         for data in iterator:
+            self._reading = False
             leaf = next((x for x in jax.tree.leaves(data) if np.ndim(x)), None)
             self._rows.append(0 if leaf is None else leaf.shape[0])
+            self._batches.append(data)
             yield data
+            self._reading = True
+
+
+def _places(tracker, variables):
+    """Where total and count of a metric stand, None where they do not."""
+    places = [_index(v, variables) for v in (tracker.total, tracker.count)]
+    return None if None in places else places
 
 
 def _index(variable, variables):
@@ -180,3 +228,8 @@ def seldom(predicate, usual, rare):
 def train_function(model, train_step):
     """Returns a function that `fit` can call in the place of `model.train_function`."""
     return made_by_keras(model, train_step)
+
+
+def square_sum(tensor):
+    """Returns the sum of the squares of a tensor."""
+    return jax.numpy.sum(jax.numpy.square(tensor))

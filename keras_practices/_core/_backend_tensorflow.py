@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from keras_practices._core.fit_internals import LossMean
 from keras_practices._core.fit_internals import made_by_keras
 
 
@@ -74,11 +75,16 @@ def watched_train_step(model, watch):
     original = model.train_step
 
     def train_step(data):
-        with watch.opened() as seen:
+        with watch.opened(trace=_trace) as seen:
             logs = original(data)
         return watch.add_figures(logs, seen, lambda: _values(seen.variables))
 
     return train_step
+
+
+def _trace():
+    # A model that is not built yet is called in a graph that is thrown away.
+    return None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
 
 
 def watched_apply(optimizer, watch):
@@ -91,6 +97,10 @@ def watched_apply(optimizer, watch):
             if seen is not None:
                 variables = trainable_variables or optimizer._trainable_variables
                 kept = _note(seen, optimizer, given, list(variables))
+        if not optimizer.built:
+            # It makes its variables now. What TensorFlow does with them must not
+            # depend on us, and this trace is made again before it is run.
+            kept = []
         # Entries that are picked after the update would keep a copy of all of them.
         with tf.control_dependencies(kept):
             return original(given, trainable_variables)
@@ -109,7 +119,11 @@ def _note(seen, optimizer, grads, variables):
         # Each replica has the gradient of its share of the global batch.
         dense = context.all_reduce(tf.distribute.ReduceOp.SUM, dense)
     scale = getattr(optimizer, "dynamic_scale", None)
-    scale = optimizer.loss_scale_factor if scale is None else scale.value
+    if scale is not None:
+        scale = scale.value
+    else:
+        # The first step of all is scaled with a number, before the optimizer is built.
+        scale = getattr(optimizer, "initial_scale", optimizer.loss_scale_factor)
     if scale is not None:
         dense = [g / tf.cast(scale, g.dtype) for g in dense]
     seen.note_gradients([v for v, _ in known], dense)
@@ -120,26 +134,59 @@ def _values(variables):
     return [tf.convert_to_tensor(v.value) for v in variables]
 
 
+# An iterator in a graph ends with the second.
+END_OF_DATA = (StopIteration, tf.errors.OutOfRangeError)
+
+
 class CallTap:
     """Reads scalars around a call of a train function; see `backend.call_tap`."""
 
-    cumulative = True
-
     def __init__(self, model, rate, trackers):
         self._rate = _reader(rate)
-        self._trackers = trackers
-        self._weight = None
+        self._mean = LossMean(trackers)
+        self._count = None
+        self._traced = not model.run_eagerly
+        self._spread = model.distribute_strategy.num_replicas_in_sync > 1
 
-    def before(self, args):
-        """Returns `(arguments for the call, rate of the steps to come)`."""
-        return args, self._rate()
+    def before(self, args, touched):
+        """Returns `(arguments, rate, total and count of the mean where touched)`."""
+        base = None
+        if touched and self._mean.trackers:
+            base = _total_and_count(self._mean.trackers[0])
+            self._mean.begin(base[1])
+        return args, self._rate(), base
 
     def after(self, result):
-        """Returns `(logs, weight of the epoch's loss so far)`."""
-        if self._weight is None:
-            used = [m.count for m in self._trackers if float(m.count.value) > 0]
-            self._weight = _reader(used[0] if used else None)
-        return result, self._weight()
+        """Returns `(loss in the logs, its weight, whether that is the epoch's)`."""
+        mean, loss = self._mean, result.get("loss")
+        if not mean.settled:
+            states = [_total_and_count(tracker) for tracker in mean.trackers]
+            total, count = states[0]
+            if self._spread and loss is not None and count > 0:
+                loss = total / count
+            known = None if loss is None else float(loss)
+            return loss, mean.look(known, states), True
+        if not mean.trackers:
+            return loss, None, False
+        if self._spread:
+            # The logs hold the mean of the replicas, whose shares may be uneven.
+            total, count = _total_and_count(mean.trackers[0])
+            return total / count if count else loss, count, True
+        if self._count is None:
+            self._count = _reader(mean.trackers[0].count)
+        return loss, self._count(), True
+
+    def again(self, given, error):
+        """Returns arguments to repeat a call with, None where a step was run."""
+        # The graph is made as a whole before any of it is run.
+        failed_running = isinstance(error, tf.errors.OpError)
+        return given if self._traced and not failed_running else None
+
+
+def _total_and_count(tracker):
+    # Over replicas this is the sum; a handle would be that of the first of them.
+    total, count = tracker.total.value, tracker.count.value
+    return float(tf.convert_to_tensor(total)), float(tf.convert_to_tensor(count))
 
 
 def _reader(variable):
@@ -174,3 +221,8 @@ def seldom(predicate, usual, rare):
 def train_function(model, train_step):
     """Returns a function that `fit` can call in the place of `model.train_function`."""
     return made_by_keras(model, train_step)
+
+
+def square_sum(tensor):
+    """Returns the sum of the squares of a tensor, by the quickest of the ways."""
+    return 2 * tf.nn.l2_loss(tensor)

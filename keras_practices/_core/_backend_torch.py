@@ -3,7 +3,7 @@
 import keras
 import torch
 
-from keras_practices._core.fit_internals import weighing
+from keras_practices._core.fit_internals import LossMean
 
 
 def compiled(function):
@@ -112,30 +112,50 @@ def _note(seen, optimizer, grads, variables):
     seen.note_gradients([v for v, _ in known], gradients)
 
 
+END_OF_DATA = (StopIteration,)
+
+
 class CallTap:
     """Reads scalars around a call of a train function; see `backend.call_tap`."""
 
-    cumulative = False
-
     def __init__(self, model, rate, trackers):
         self._rate_variable = rate
-        self._trackers = trackers
-        self._weigh = None
+        self._mean = LossMean(trackers)
 
-    def before(self, args):
-        """Returns `(arguments for the call, rate of the steps to come)`."""
+    def before(self, args, touched):
+        """Returns `(arguments, rate, total and count of the mean where touched)`."""
         shaped = (x for x in keras.tree.flatten(args[0]) if getattr(x, "ndim", 0))
         leaf = next(shaped, None)
         self._rows = [0 if leaf is None else leaf.shape[0]]
-        variable = self._rate_variable
-        return args, None if variable is None else variable.value.detach().clone()
+        rate, base = self._rate_variable, None
+        if touched and self._mean.trackers:
+            base = _total_and_count(self._mean.trackers[0])
+            self._mean.begin(base[1])
+        return args, None if rate is None else rate.value.detach().clone(), base
 
     def after(self, result):
-        """Returns `(logs, weight of the loss of these steps or None)`."""
-        if self._weigh is None:
-            counts = [float(m.count.value) for m in self._trackers]
-            self._weigh = weighing(max(counts, default=0.0), self._rows)
-        return result, self._weigh(self._rows)
+        """Returns `(loss in the logs, its weight, whether that is the epoch's)`."""
+        mean, loss = self._mean, result.get("loss")
+        if isinstance(loss, torch.Tensor):
+            loss = loss.detach()  # the graph of the step is not kept alive
+        if not mean.settled:
+            known = None if loss is None else float(loss)
+            states = [_total_and_count(tracker) for tracker in mean.trackers]
+            return loss, mean.look(known, states, self._rows), True
+        if not mean.trackers:
+            return loss, None, False
+        weight = mean.weight_of(self._rows)
+        if weight is None:
+            return loss, mean.trackers[0].count.value.detach().clone(), True
+        return loss, weight, False
+
+    def again(self, given, error):
+        """Returns None: what was run cannot be taken back."""
+        return None
+
+
+def _total_and_count(tracker):
+    return float(tracker.total.value), float(tracker.count.value)
 
 
 def floats(scalars):
@@ -152,8 +172,19 @@ def wait_for(tree):
 
 
 def seldom(predicate, usual, rare):
-    """Returns `rare()`, which is right in any case."""
-    return rare()
+    """Returns `usual()` or, where `predicate` holds, `rare()`, right in any case.
+
+    On a GPU the answer would have to be waited for, and counting is quick there.
+    """
+    known = predicate.device.type == "cpu"
+    return usual() if known and not bool(predicate) else rare()
+
+
+def square_sum(tensor):
+    """Returns the sum of the squares of a tensor, read once and without a copy."""
+    flat = tensor.reshape(-1)
+    return torch.dot(flat, flat)
+
 
 
 def train_function(model, train_step):

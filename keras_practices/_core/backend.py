@@ -61,10 +61,16 @@ def train_function(model, train_step):
     return _module().train_function(model, train_step)
 
 
+def end_of_data():
+    """Returns the exceptions by which a train function says that an epoch ends."""
+    return _module().END_OF_DATA
+
+
 def call_tap(model, rate, trackers):
     """Returns what reads rate and weight of the loss around a call of a step.
 
-    Nothing waits for the device after the first call; `floats` fetches the scalars.
+    Nothing waits for the device after the first two calls; `floats` fetches the
+    scalars.
 
     Args:
         model: A compiled Keras model inside `fit`.
@@ -72,9 +78,13 @@ def call_tap(model, rate, trackers):
         trackers: `keras.metrics.Mean` objects, one of which may track the loss.
 
     Returns:
-        Object with `before(args) -> (args, rate)`, `after(result) -> (logs, weight)`
-        and `cumulative`: whether weights are sums over the epoch. A weight of None
-        says that the logs hold the loss of the batch itself.
+        Object with three methods. `before(args, touched)` gives `(args for the call,
+        rate, (total, count) of the mean loss)`, the last one None unless `touched`:
+        whether metrics may have been written since the last call. `after(result)`
+        gives `(loss in the logs, weight, cumulative)`; a weight of None says that the
+        logs hold the loss of the batch itself, `cumulative` that the weight is a sum
+        over the epoch. `again(args, error)` gives arguments to repeat a call with
+        that raised, or None where part of it was run.
     """
     return _module().CallTap(model, rate, trackers)
 
@@ -89,10 +99,15 @@ def wait_for(tree):
     _module().wait_for(tree)
 
 
+def square_sum(tensor):
+    """Returns the sum of the squares of a float tensor, a scalar."""
+    return _module().square_sum(tensor)
+
+
 def seldom(predicate, usual, rare):
     """Returns `usual()` or, where the scalar `predicate` holds, `rare()`.
 
-    Both give one tensor of the same shape. On PyTorch the answer would have to be
-    waited for, so `rare`, which must be right in any case, is always run.
+    Both give one tensor of the same shape. On a GPU under PyTorch the answer would
+    have to be waited for, so `rare`, which must be right in any case, is run there.
     """
     return _module().seldom(predicate, usual, rare)

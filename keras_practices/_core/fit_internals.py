@@ -7,6 +7,7 @@ the figures of the steps and says so once.
 """
 
 import contextlib
+import math
 
 import keras
 
@@ -40,31 +41,94 @@ def made_by_keras(model, train_step):
             model.__dict__["train_step"] = own
 
 
-def weighing(count, rows):
-    """Returns how batches weigh in the mean of the loss, told from the first call.
+class LossMean:
+    """Tells how the loss in the logs follows from the losses of the batches.
+
+    Keras logs the mean over the epoch so far, which a metric holds. A train step of
+    the user's own may weigh batches in its own way, hold the mean in a metric of
+    another name, or log the loss of each batch by itself. So the metrics are compared
+    with the logs of the first two calls; later ones are not waited for.
 
     Args:
-        count: Sum of the weights in the loss tracker after the first call.
-        rows: List of the rows of each batch of that call.
+        trackers: From `loss_trackers`.
 
-    Returns:
-        Function from such a list to a weight, or to None when the first call left the
-        tracker as it was: then the model reports each loss by itself.
+    Attributes:
+        trackers: Those that may still be the mean, the likeliest first.
     """
-    if count == 0:
-        return lambda rows: None
-    if count == len(rows) != sum(rows):
-        return lambda rows: float(len(rows))
-    return lambda rows: float(sum(rows))
+
+    def __init__(self, trackers):
+        self.trackers = list(trackers)
+        self._looks = 0
+        self._count = 0.0
+        self._weights = {"rows": sum, "calls": len}
+
+    @property
+    def settled(self):
+        """True when there is nothing left to find out."""
+        return self._looks == 2 or not self.trackers
+
+    def begin(self, count):
+        """Notes the count that the likeliest tracker has before the next call."""
+        self._count = count
+
+    def look(self, loss, states, rows=()):
+        """Compares the trackers with the logs after one of the first calls.
+
+        Args:
+            loss: Loss in the logs, float or None.
+            states: List of `(total, count)` of each of the `trackers`.
+            rows: Rows of each batch in the call.
+
+        Returns:
+            Count of the likeliest tracker, None where no tracker holds the loss.
+        """
+        self._looks += 1
+        known = [
+            (tracker, count)
+            for tracker, (total, count) in zip(self.trackers, states, strict=True)
+            if loss is not None and count > 0 and _same(total / count, loss)
+        ]
+        self.trackers = [tracker for tracker, _ in known]
+        if not known:
+            return None
+        count = known[0][1]
+        self._weights = {
+            name: weight
+            for name, weight in self._weights.items()
+            if weight(rows) == count - self._count
+        }
+        self._count = count
+        return count
+
+    def weight_of(self, rows):
+        """Weight of a call in the mean, None where only the tracker knows it.
+
+        Args:
+            rows: List of the rows of each batch in the call.
+        """
+        if len(self._weights) != 1:
+            return None
+        (weight,) = self._weights.values()
+        return float(weight(rows))
+
+
+def _same(one, other):
+    # Compiled code may divide in another way, by a digit in the seventh place.
+    return math.isclose(one, other, rel_tol=1e-6) or str(one) == str(other)
 
 
 def loss_trackers(model):
-    """Returns the metrics of a model that may hold the mean of its loss."""
-    return [
-        metric
-        for metric in model.metrics
-        if metric.name == "loss" and isinstance(metric, keras.metrics.Mean)
-    ]
+    """Returns the metrics of a model that may hold the mean of its loss.
+
+    Keras's own is named "loss"; it comes first.
+    """
+    means = [metric for metric in model.metrics if type(metric) is keras.metrics.Mean]
+    return sorted(means, key=lambda metric: metric.name != "loss")
+
+
+def is_train_on_batch(frame):
+    """True where a train function is called by `train_on_batch`, not by `fit`."""
+    return frame.f_code.co_name == "train_on_batch"
 
 
 def rate_variable(optimizer):
@@ -88,6 +152,8 @@ def kept_by(function, name, make):
     A second `fit` finds it there; `compile` drops the function and all that it keeps.
     Nothing of it is saved with the model.
     """
+    # The stand-in of a monitor beside us, or of an interrupted `fit`, is put away.
+    function = getattr(function, "plain", function)
     known = getattr(function, _KEPT, None)
     if known is None:
         known = {}

@@ -8,10 +8,12 @@ are no batch hooks: one ordinary `on_train_batch_end` makes JAX wait for every s
 import contextlib
 import dataclasses
 import statistics
+import sys
 import time
 from typing import Any
 
 from keras_practices._core import backend
+from keras_practices._core.fit_internals import is_train_on_batch
 from keras_practices._core.fit_internals import kept_by
 from keras_practices._core.fit_internals import loss_trackers
 from keras_practices._core.fit_internals import rate_variable
@@ -32,6 +34,7 @@ class Step:
     weight: Any
     rate: Any
     cumulative: bool
+    base: Any = None
     vector: Any = None
 
 
@@ -62,6 +65,9 @@ class WatchedFunction:
         self._cannot_sample = False
         trackers, rate = loss_trackers(model), rate_variable(model.optimizer)
         self._tap = backend.call_tap(model, rate, trackers)
+        self._epochs = None
+        self._touched = True
+        self._wanting = []
         self._called = set()
         self._timed = {True: [], False: []}
         self._time_next = False
@@ -75,8 +81,11 @@ class WatchedFunction:
         if not isinstance(model.train_function, cls):
             # After the constructor: it may fail, and then nothing has changed.
             model.train_function = cls(model, make_figures)
-        model.train_function._listeners.append(listener)
-        return model.train_function
+            model.train_function._watch_resets()
+        watched = model.train_function
+        watched._listeners.append(listener)
+        watched._prepare()
+        return watched
 
     def leave(self, listener):
         """Takes a listener off; the last one puts the model's own function back."""
@@ -90,10 +99,30 @@ class WatchedFunction:
         self._listeners = []
         if self.model.train_function is self:
             self.model.train_function = self.plain
+        known = self.model.__dict__
+        if getattr(known.get("reset_metrics"), "owner", None) is self:
+            del known["reset_metrics"]
 
     def of_this_fit(self):
-        """False when a later `fit` runs: each makes a `History` of its own."""
-        return self.model.history is self._history
+        """False when a later `fit` runs: each has a `History`, or begins it anew."""
+        history = self.model.history
+        if history is not self._history:
+            return False
+        return self._epochs is None or history.epoch is self._epochs
+
+    def _watch_resets(self):
+        """Hears of `evaluate` and others that write the mean loss between steps."""
+        original = self.model.reset_metrics
+
+        def reset_metrics():
+            self._touched = True
+            if not self.of_this_fit():
+                self.close()
+            return original()
+
+        reset_metrics.owner = self
+        # Past Keras's attribute tracking: this is no state of the model.
+        self.model.__dict__.setdefault("reset_metrics", reset_metrics)
 
     @property
     def seconds_a_sample(self):
@@ -109,9 +138,12 @@ class WatchedFunction:
             # An exception ended the `fit` we were made for.
             self.close()
             return self.plain(*args)
+        if is_train_on_batch(sys._getframe(1)):
+            return self.plain(*args)
+        self._epochs = getattr(self._history, "epoch", None)
         try:
             return self._step(args)
-        except StopIteration:
+        except backend.end_of_data():
             raise
         except BaseException:
             # `fit` ends here without a further hook.
@@ -126,21 +158,18 @@ class WatchedFunction:
         # Time of this thread on a core: waiting for the device is no cost of ours.
         busy = time.thread_time()
         sampled = timed = False
-        given, rate = args, None
+        given, rate, base = args, None, None
         with self._failing():
             sampled = self._sampled()
-            given, rate = self._tap.before(args)
+            touched, self._touched = self._touched, False
+            given, rate, base = self._tap.before(args, touched)
             timed = self._is_timed(sampled)
             if timed:
                 backend.wait_for(args)
         self.seconds += time.thread_time() - busy
 
         begun = time.perf_counter()
-        if sampled:
-            with self._figures.hooked():
-                result = self._instrumented(*given)
-        else:
-            result = self.plain(*given)
+        result = self._sample(given) if sampled else self.plain(*given)
         with self._failing():
             if timed or sampled not in self._called:
                 backend.wait_for(result)
@@ -148,8 +177,29 @@ class WatchedFunction:
         busy = time.thread_time()
         vector = self._take_vector(result) if sampled else None
         with self._failing():
-            self._tell(result, rate, sampled, vector)
+            self._tell(result, rate, base, sampled, vector)
         self.seconds += time.thread_time() - busy
+        return result
+
+    def _sample(self, given):
+        """Takes a step with the instrumented function, or with the other one."""
+        called = False
+        try:
+            with self._figures.hooked():
+                called = True
+                return self._instrumented(*given)
+        except backend.end_of_data():
+            raise
+        except Exception as error:
+            # The hooks failed, or the function did not compile: nothing was run.
+            given = self._tap.again(given, error) if called else given
+            if given is None:
+                raise
+            fault = error
+        # Where the fault is the model's own, this raises it as it would without us.
+        result = self.plain(*given)
+        with self._failing():
+            self._lose("figures of the steps", fault)
         return result
 
     def _take_vector(self, result):
@@ -157,32 +207,41 @@ class WatchedFunction:
         logs = result[0] if isinstance(result, tuple) else result
         return logs.pop(FIGURES, None) if isinstance(logs, dict) else None
 
-    def _tell(self, result, rate, sampled, vector):
-        logs, weight = self._tap.after(result)
+    def _tell(self, result, rate, base, sampled, vector):
+        loss, weight, cumulative = self._tap.after(result)
         if sampled:
             self.samples += 1
             for what, error in self._figures.take_faults():
                 self._lose(what, error)
             self._cannot_sample = vector is None
-        step = Step(logs.get("loss"), weight, rate, self._tap.cumulative, vector)
+        plain = Step(loss, weight, rate, cumulative, base)
+        step = dataclasses.replace(plain, vector=vector) if sampled else plain
         for listener in list(self._listeners):
+            wanted = listener in self._wanting
             with self._failing(listener):
-                listener.took_step(step, self._figures if sampled else None)
+                listener.took_step(step if wanted else plain, self._figures)
 
     # --- sampling ------------------------------------------------------------
 
     def _sampled(self):
-        wanted = [listener.wants_sample() for listener in self._listeners]
-        if not any(wanted) or self._cannot_sample:
-            return False
-        if self._instrumented is None:
-            try:
-                self._figures, self._instrumented = self._build()
-            except Exception as error:
-                self._cannot_sample = True
-                self._lose("figures of the steps", error)
-                return False
-        return True
+        self._wanting = []
+        for listener in list(self._listeners):
+            with self._failing(listener):
+                if listener.wants_sample():
+                    self._wanting.append(listener)
+        return bool(self._wanting) and not self._cannot_sample
+
+    def _prepare(self):
+        """Makes the second function; it is compiled when it is called."""
+        # Before the first step: during an epoch JAX takes the variables away, and
+        # with them what Keras has to know of their places on several devices.
+        if self._instrumented is not None or self._cannot_sample:
+            return
+        try:
+            self._figures, self._instrumented = self._build()
+        except Exception as error:
+            self._cannot_sample = True
+            self._lose("figures of the steps", error)
 
     def _build(self):
         made = []

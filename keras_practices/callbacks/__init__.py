@@ -1,17 +1,25 @@
 """Callbacks: thin adapters that run measures and rules on a schedule inside `fit`."""
 
+from keras_practices.callbacks.backup import BackupAndRestore
 from keras_practices.callbacks.learning_rate import ExponentialDecay
 from keras_practices.callbacks.learning_rate import InverseTimeDecay
 from keras_practices.callbacks.learning_rate import StepDecay
+from keras_practices.callbacks.learning_rate_finder import LRFinder
 from keras_practices.callbacks.overfit_tiny_subset import OverfitTinySubset
 from keras_practices.callbacks.sanity_check import SanityCheck
+from keras_practices.callbacks.time_stopping import TimeStopping
+from keras_practices.callbacks.top_k_checkpoints import TopKCheckpoints
 from keras_practices.callbacks.training_monitor import TrainingMonitor
 
 __all__ = [
+    "BackupAndRestore",
     "ExponentialDecay",
     "InverseTimeDecay",
+    "LRFinder",
     "OverfitTinySubset",
     "SanityCheck",
     "StepDecay",
+    "TimeStopping",
+    "TopKCheckpoints",
     "TrainingMonitor",
 ]

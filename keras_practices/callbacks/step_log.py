@@ -34,6 +34,7 @@ class StepLog:
     def begin_epoch(self):
         """Begins a new mean; what waits must have been taken."""
         self._mean, self._weight = 0.0, 0.0
+        self._rates.begin_epoch()
 
     def __len__(self):
         return len(self._waiting)
@@ -66,21 +67,26 @@ class StepLog:
         means = _fetched([step.loss for step in steps])
         weights = _fetched([step.weight for step in steps])
         losses = [
-            self._loss_of(mean, weight, step.cumulative)
+            self._loss_of(mean, weight, step)
             for mean, weight, step in zip(means, weights, steps, strict=True)
         ]
         return list(places), losses, self._rates.values(list(rates))
 
-    def _loss_of(self, mean, weight, cumulative):
+    def _loss_of(self, mean, weight, step):
         if mean is None:
             return float("nan")
         if weight is None:
             return mean  # the model reports each batch by itself
-        total = weight if cumulative else self._weight + weight
-        step = total - self._weight
-        if step <= 0:
+        if step.base is not None:
+            total, self._weight = step.base
+            self._mean = total / self._weight if self._weight else 0.0
+        elif step.cumulative and weight <= self._weight:
+            self._mean, self._weight = 0.0, 0.0  # somebody has reset the metric
+        total = weight if step.cumulative else self._weight + weight
+        added = total - self._weight
+        if added <= 0:
             return float("nan")
-        loss = (mean * total - self._mean * self._weight) / step
+        loss = (mean * total - self._mean * self._weight) / added
         self._mean, self._weight = mean, total
         return loss
 
@@ -97,6 +103,11 @@ class _Rates:
         if self._schedule is not None:
             schedule = self._schedule
             self._compiled = backend.compiled(lambda steps: ops.map(schedule, steps))
+
+    def begin_epoch(self):
+        """Counts anew: an optimizer may have passed over steps (loss scaling)."""
+        if self._schedule is not None:
+            self._next = raw_iterations(self._optimizer)
 
     def note(self, step, steps):
         """Returns what `values` needs to know of a step."""

@@ -18,6 +18,8 @@ SECONDS_A_LINE = 5.0
 IN_FLIGHT = 4
 # Times the distance of samples when the monitor is over its budget.
 SHED = 10
+# Samples whose gradients are kept for the next histogram.
+GRADIENT_SAMPLES = 40
 # Steps that are held back in a first epoch of unknown length, for their position in
 # epochs to be known.
 HELD = 1000
@@ -85,8 +87,15 @@ class StepSampler:
     def took_step(self, step, figures):
         """Notes a step; writes the sample before it, which is computed by now."""
         self.steps += 1
-        self.batches += self._execution
-        self._log.add(step, self.batches, self._execution)
+        executed = self._execution
+        if self._steps_per_epoch:
+            # The last execution of several steps may have fewer.
+            executed = max(1, min(executed, self._steps_per_epoch - self.batches))
+        self.batches += executed
+        if step.loss is None:
+            self.lost("losses of the steps", 'The train step returns no "loss".')
+        else:
+            self._log.add(step, self.batches, executed)
         if step.vector is not None:
             self._write_samples()
             self._samples.append((self.steps, self.batches, step.vector, figures))
@@ -110,7 +119,6 @@ class StepSampler:
         """Begins an epoch: losses are means over it, inactive units counted in it."""
         self.epoch, self.batches = epoch, 0
         self._active, self._window_rows = {}, 0
-        self.gradients = {}
         self._log.begin_epoch()
 
     def flush(self):
@@ -174,7 +182,10 @@ class StepSampler:
                 self._active[name] = active if known is None else known | active
                 found["inactive"] = float(1 - self._active[name].mean())
         for path, entries in gradients.items():
-            self.gradients.setdefault(path, []).append(entries.astype("float32"))
+            kept = self.gradients.setdefault(path, [])
+            kept.append(entries.astype("float32"))
+            if len(kept) > GRADIENT_SAMPLES:
+                del kept[::2]
         for name, rms in self._gradient_flow(weights).items():
             layers.setdefault(name, {})["gradient_rms"] = rms
         self.latest = weights

@@ -205,7 +205,9 @@ class TrainingMonitor(keras.callbacks.Callback):
         )
 
     def _write_histograms(self, model):
-        gradients = {} if self._sampler is None else self._sampler.gradients
+        gradients = {}
+        if self._sampler is not None:
+            gradients, self._sampler.gradients = self._sampler.gradients, {}
         self._epochs.write_histograms(model, self._epoch + 1, self._steps, gradients)
 
     def _for_logs(self, found):

@@ -9,6 +9,8 @@ from keras import ops
 from keras_practices._core import backend
 from keras_practices._core.randomness import restore_rng
 from keras_practices.errors import first_line
+from keras_practices.measures.activation_figures import activation_parts
+from keras_practices.measures.activation_figures import read_activation
 from keras_practices.measures.capture import activation_name
 from keras_practices.measures.capture import captured_calls
 from keras_practices.measures.capture import open_layers
@@ -18,8 +20,7 @@ from keras_practices.measures.capture import without_penalties
 from keras_practices.measures.layers import input_tensors
 from keras_practices.measures.model_card import has_custom_train_step
 from keras_practices.measures.side_state import regularization_loss
-from keras_practices.measures.step_figures import activation_parts
-from keras_practices.measures.step_figures import read_activation
+from keras_practices.measures.step_figures import coprime
 
 # Entries of each layer's output that are kept for its histogram.
 OUTPUT_ENTRIES = 10_000
@@ -151,8 +152,10 @@ def _is_batch(tensor):
 def _spread(tensor):
     """Evenly spread entries of an output, at most `OUTPUT_ENTRIES`."""
     flat = ops.reshape(ops.cast(tensor, "float32"), (-1,))
-    stride = -(-int(np.prod(tensor.shape)) // OUTPUT_ENTRIES)
-    return flat[::stride]
+    if None in tensor.shape:
+        return flat[:OUTPUT_ENTRIES]  # TensorFlow, compiled for any number of rows
+    size = int(np.prod(tensor.shape))
+    return flat[:: coprime(-(-size // OUTPUT_ENTRIES), size)]
 
 
 def _as_array(tensor):

@@ -10,31 +10,40 @@ from keras import ops
 
 from keras_practices._core import backend
 from keras_practices._core.train_function import FIGURES
+from keras_practices.measures.activation_figures import activation_parts
 from keras_practices.measures.capture import activation_name
+from keras_practices.measures.capture import all_layers
 from keras_practices.measures.capture import open_layers
 from keras_practices.measures.capture import rematerialized
 from keras_practices.measures.capture import shadowed
-from keras_practices.measures.layers import BOUNDS
-from keras_practices.measures.layers import CAN_DIE
-from keras_practices.measures.layers import FLAT
+from keras_practices.measures.step_layout import StepLayout
 
 # Rows of the batch on which activations are measured.
 ACTIVATION_ROWS = 8
 # Entries of each gradient that are kept for its histogram.
 GRADIENT_ENTRIES = 256
-# Weights of a model that are kept over the update where it is made in place (8 MB).
+# Weights of a model that are kept over the update where it is made in place (8 MB),
+# and the size up to which a variable is kept as a whole: of ten biases no part will do.
 KEPT_WEIGHTS = 2**21
+KEPT_WHOLE = 2**12
+_ELSEWHERE = "It runs in a loop, a branch or a rematerialized function."
 
 
 class _Seen:
     """What the hooks of one step have caught, in one thread."""
 
-    def __init__(self, variables, strides):
-        self.variables = variables
+    def __init__(self, figures):
+        self._figures = figures
         self.calls = None
+        self.elsewhere = {}
         self.weights = None
         self.gradients = {}
-        self.strides = strides
+        self.strides = []
+
+    @property
+    def variables(self):
+        """Trainable variables of the model; it may be built in this very step."""
+        return self._figures.variables
 
     def note_weights(self, values, copied=True):
         """Keeps the weights as they were before the first update of the step.
@@ -48,8 +57,8 @@ class _Seen:
             List of what is kept.
         """
         if self.weights is None:
-            if not copied:
-                self.strides = [1] * len(self.strides)
+            strides = self._figures.strides
+            self.strides = strides if copied else [1] * len(strides)
             pairs = zip(values, self.strides, strict=True)
             self.weights = [_spread(value, stride) for value, stride in pairs]
         return self.weights
@@ -74,21 +83,45 @@ class StepFigures:
     gradient.
 
     Args:
-        model: A built and compiled Keras model.
+        model: A compiled Keras model.
     """
 
     def __init__(self, model):
         self._model = model
-        self.variables = list(model.trainable_variables)
-        self.paths = _distinct([variable.path for variable in self.variables])
-        sizes = [int(np.prod(variable.shape)) for variable in self.variables]
-        self.strides = [_stride(size, sum(sizes)) for size in sizes]
-        hidden = rematerialized(model)
-        active = [x for x in open_layers(model) if activation_name(x) is not None]
-        self._layers = [layer for layer in active if id(layer) not in hidden]
-        self._layout = []
+        self._layouts = []
+        self._activations = {}
         self._local = threading.local()
         self._faults = {}
+        self._look()
+
+    def _look(self):
+        model = self._model
+        self._built = model.built and all(x.built for x in all_layers(model))
+        self._variables = list(model.trainable_variables)
+        self._sizes = [int(np.prod(v.shape)) for v in self._variables]
+        self._paths = _distinct([v.path for v in self._variables])
+        total = sum(self._sizes)
+        self.strides = [_stride(size, total) for size in self._sizes]
+        layers, hidden = open_layers(model), rematerialized(model)
+        names = _distinct([layer.name for layer in layers])
+        self._layers = {
+            name: layer
+            for name, layer in zip(names, layers, strict=True)
+            if activation_name(layer) is not None and id(layer) not in hidden
+        }
+        paths = {id(v): p for v, p in zip(self._variables, self._paths, strict=True)}
+        self._owners = {
+            name: [paths[id(v)] for v in layer.trainable_variables if id(v) in paths]
+            for name, layer in zip(names, layers, strict=True)
+        }
+
+    @property
+    def variables(self):
+        """Trainable variables of the model, in its own order."""
+        if not self._built:
+            # TensorFlow builds a model inside its first step.
+            self._look()
+        return self._variables
 
     # --- hooks ---------------------------------------------------------------
 
@@ -97,46 +130,48 @@ class StepFigures:
         """Puts the hooks on layers and optimizer while the context is open."""
         # Replicas are traced in threads of their own, so hooks are set around them
         # all and do nothing in a thread that has no step open.
-        with shadowed(self._layers, self._watched_call), self._watched_optimizer():
+        layers = list(self._layers.values())
+        with shadowed(layers, self._watched_call), contextlib.ExitStack() as stack:
+            for optimizer in _optimizers(self._model):
+                name, function = backend.watched_apply(optimizer, self)
+                # Past Keras's attribute tracking: this is no state of the optimizer.
+                optimizer.__dict__[name] = function
+                stack.callback(optimizer.__dict__.pop, name)
             yield
-
-    @contextlib.contextmanager
-    def _watched_optimizer(self):
-        optimizer = self._model.optimizer
-        if optimizer is None:
-            yield
-            return
-        name, function = backend.watched_apply(optimizer, self)
-        # Past Keras's attribute tracking: this is no state of the optimizer.
-        optimizer.__dict__[name] = function
-        try:
-            yield
-        finally:
-            del optimizer.__dict__[name]
 
     def _watched_call(self, layer, original):
         def call(*args, **kwargs):
             outputs = original(*args, **kwargs)
             with self.noting("activations") as seen:
-                if seen is not None and seen.calls is not None:
+                if seen is None or seen.calls is None:
+                    pass
+                elif seen.trace is None or seen.trace() == seen.within:
                     seen.calls.append((layer, _first_rows(outputs)))
+                else:
+                    seen.elsewhere[id(layer)] = layer
             return outputs
 
         return call
 
     @contextlib.contextmanager
-    def opened(self, seen=None, *, calls=True):
+    def opened(self, seen=None, *, calls=True, trace=None):
         """Begins a step in this thread, or goes on with one.
 
         Args:
             seen: What an earlier context of the same step yielded.
             calls: Bool. Whether outputs of layers are caught.
+            trace: Function that tells in which graph or trace it is called. Outputs
+                of another one than that of the step cannot be used in the step.
 
         Yields:
             What the hooks catch.
         """
-        seen = seen or _Seen(self.variables, self.strides)
+        seen = seen or _Seen(self)
         seen.calls = [] if calls else None
+        seen.trace = None
+        if trace is not None:
+            with self.noting("activations"):
+                seen.within, seen.trace = trace(), trace
         self._local.seen = seen
         try:
             yield seen
@@ -152,7 +187,7 @@ class StepFigures:
             self._faults.setdefault(what, error)
 
     def take_faults(self):
-        """Returns `(what, error)` of what failed since the last call."""
+        """Returns `(what, error or reason)` of what failed since the last call."""
         faults, self._faults = list(self._faults.items()), {}
         return faults
 
@@ -176,10 +211,24 @@ class StepFigures:
         if not parts:
             return logs
         with self.noting("figures of the steps"):
-            vector = ops.concatenate([tensor for _, tensor in parts])
-            self._layout = [(key, int(tensor.shape[0])) for key, tensor in parts]
+            # A step is traced more than once, and not always finds the same: the
+            # vector says which layout is its own.
+            layout = self._layout_of(parts)
+            if layout not in self._layouts:
+                self._layouts.append(layout)
+            index = ops.full((1,), self._layouts.index(layout), "float32")
+            vector = ops.concatenate([index, *(tensor for _, tensor in parts)])
             return {**logs, FIGURES: vector}
         return logs
+
+    def _layout_of(self, parts):
+        paths, entries = self._paths, []
+        for (figure, where), tensor in parts:
+            of_layer = isinstance(where, str)
+            name = where if of_layer else paths[where]
+            entries.append((figure, name, of_layer, int(tensor.shape[0])))
+        sizes = dict(zip(paths, self._sizes, strict=True))
+        return StepLayout(entries, sizes, self._owners, dict(self._activations))
 
     def _weight_parts(self, seen, after):
         gradients = [seen.gradients.get(id(v)) for v in seen.variables]
@@ -223,11 +272,18 @@ class StepFigures:
         for layer, rows in seen.calls or ():
             if rows is not None:
                 outputs.setdefault(id(layer), (layer, []))[1].append(rows)
+        for layer in seen.elsewhere.values():
+            if id(layer) not in outputs:
+                what = f"activations of layer {layer.name!r}"
+                self._faults.setdefault(what, _ELSEWHERE)
         parts = []
+        names = {id(layer): name for name, layer in self._layers.items()}
         for layer, calls in outputs.values():
-            # A layer inside a loop or a branch belongs to another trace.
-            with self.noting(f"activations of layer {layer.name!r}"):
-                parts += activation_parts(layer, calls)
+            name = names.get(id(layer), layer.name)
+            self._activations[name] = activation_name(layer)
+            with self.noting(f"activations of layer {name!r}"):
+                found = activation_parts(layer, calls)
+                parts += [((figure, name), tensor) for (figure, _), tensor in found]
         return parts
 
     # --- on the host -----------------------------------------------------------
@@ -241,104 +297,18 @@ class StepFigures:
         Returns:
             `(weights, layers, gradients)`: figures by variable path; figures by layer
             name, with the entry `active` (one flag a unit) where units can die; some
-            entries of each gradient by path.
+            entries of each gradient by path. Where a name stands twice, the later one
+            has a number.
         """
         values = np.asarray(ops.convert_to_numpy(vector), dtype=np.float64)
-        weights = {path: {} for path in self.paths}
-        flat, gradients = {}, {}
-        start = 0
-        for (name, where), length in self._layout:
-            part = values[start : start + length]
-            start += length
-            if isinstance(where, str):
-                flat.setdefault(where, {})[name] = part
-            elif name == "gradient":
-                gradients[self.paths[where]] = part
-            else:
-                weights[self.paths[where]][name] = float(part[0])
-        for variable, figures in zip(self.variables, weights.values(), strict=True):
-            _finish_weight(figures, int(np.prod(variable.shape)))
-        layers = {name: read_activation(parts) for name, parts in flat.items()}
-        names = {layer.name: activation_name(layer) for layer in self._layers}
-        for name, figures in layers.items():
-            figures["activation"] = names[name]
-        return weights, layers, gradients
+        return self._layouts[int(values[0])].read(values[1:])
 
 
-def activation_parts(layer, calls):
-    """Reduces the outputs of a layer to sums, on the device.
-
-    Args:
-        layer: A layer with an activation.
-        calls: List of output tensors, one a call.
-
-    Returns:
-        List of `((figure, layer name), tensor of rank 1)`. All of them are sums, so
-        that the mean over the replicas of a distributed step keeps their ratios.
-    """
-    rows = [ops.reshape(_float32(c), (-1, c.shape[-1])) for c in calls]
-    flat = ops.concatenate(rows) if len(rows) > 1 else rows[0]
-    activation = activation_name(layer)
-    parts = {
-        "size": ops.cast(ops.size(flat), "float32"),
-        "sum": ops.sum(flat),
-        "square": ops.sum(ops.square(flat)),
-        "zeros": _count(ops.equal(flat, 0)),
-    }
-    if activation in BOUNDS:
-        low, high = BOUNDS[activation]
-        edge = FLAT * (high - low)
-        ends = ops.logical_or(flat <= low + edge, flat >= high - edge)
-        parts["saturated"] = _count(ends)
-    found = [((name, layer.name), ops.reshape(t, (1,))) for name, t in parts.items()]
-    if activation in CAN_DIE:
-        # What is NaN is not zero: overflow is no death. (TensorFlow's optimizer turns
-        # "not below or equal" into "above", which NaN is not.)
-        alive = ops.any(ops.logical_or(flat > 0, ops.isnan(flat)), axis=0)
-        found.append((("active", layer.name), ops.cast(alive, "float32")))
-    return found
-
-
-def read_activation(parts):
-    """Turns the sums of `activation_parts` into figures of one layer.
-
-    Args:
-        parts: Dict figure → NumPy array of rank 1.
-
-    Returns:
-        Dict with `mean`, `std`, `second_moment`, `zeros`, and `saturated`, `units`,
-        `inactive`, `active` where the activation has them.
-    """
-    size = parts["size"][0]
-    if size == 0:
-        return {}
-    mean, square = parts["sum"][0] / size, parts["square"][0] / size
-    figures = {
-        "mean": float(mean),
-        "std": float(np.sqrt(np.maximum(0, square - mean**2))),
-        "second_moment": float(square),
-        "zeros": float(parts["zeros"][0] / size),
-    }
-    if "saturated" in parts:
-        figures["saturated"] = float(parts["saturated"][0] / size)
-    if "active" in parts:
-        figures["active"] = parts["active"] > 0
-        figures["units"] = len(parts["active"])
-        figures["inactive"] = float(1 - figures["active"].mean())
-    return figures
-
-
-def _finish_weight(figures, size):
-    for name in ("weight_norm", "update_norm", "gradient_norm"):
-        if name in figures:
-            figures[name] = float(np.sqrt(figures[name]))
-    for name in ("finite", "gradient_finite"):
-        if name in figures:
-            figures[name] = 1 - figures[name] / size if size else 1.0
-    if "update_norm" in figures:
-        norm = figures["weight_norm"]
-        # A weight of zeros has no ratio.
-        figures["update_ratio"] = figures["update_norm"] / norm if norm > 0 else None
+def _optimizers(model):
+    """Optimizers of a model; two networks in one often have one each."""
+    held = [model.optimizer, *vars(model).values()]
+    known = [one for one in held if isinstance(one, keras.optimizers.Optimizer)]
+    return list({id(one): one for one in known}.values())
 
 
 def _first_rows(outputs):
@@ -357,21 +327,23 @@ def _float32(tensor):
 
 
 def _square(tensor):
-    return ops.reshape(ops.sum(ops.square(tensor)), (1,))
-
-
-def _count(condition):
-    return ops.sum(ops.cast(condition, "float32"))
+    return ops.reshape(backend.square_sum(tensor), (1,))
 
 
 def _not_finite(tensor):
-    return _count(ops.logical_not(ops.isfinite(tensor)))
+    return ops.sum(ops.cast(ops.logical_not(ops.isfinite(tensor)), "float32"))
 
 
 def _stride(size, total):
     """Distance of the entries that are kept of a variable."""
-    stride = -(-total // KEPT_WEIGHTS)
-    # A common divisor with the shape would hit the same columns again and again.
+    if size <= KEPT_WHOLE:
+        return 1
+    return coprime(-(-total // KEPT_WEIGHTS), size)
+
+
+def coprime(stride, size):
+    """The next stride that hits every column of whatever shape has this size."""
+    # With a common divisor it would hit the same columns again and again.
     while stride > 1 and math.gcd(stride, size) > 1:
         stride += 1
     return min(stride, max(1, size))
@@ -384,8 +356,8 @@ def _spread(tensor, stride):
 def _few(gradient):
     """Evenly spread entries: enough for a histogram over the samples of an epoch."""
     flat = ops.reshape(gradient, (-1,))
-    stride = max(1, int(np.prod(gradient.shape)) // GRADIENT_ENTRIES)
-    return flat[::stride][:GRADIENT_ENTRIES]
+    size = int(np.prod(gradient.shape))
+    return flat[:: coprime(max(1, size // GRADIENT_ENTRIES), size)][:GRADIENT_ENTRIES]
 
 
 def _distinct(names):

@@ -1,0 +1,89 @@
+import pytest
+
+from keras_practices.callbacks import budget as budget_module
+from keras_practices.callbacks.budget import GRACE_SECONDS
+from keras_practices.callbacks.budget import Budget
+
+
+class Clock:
+    """Stands still until it is told to go on."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(budget_module.time, "perf_counter", clock)
+    return clock
+
+
+class Function:
+    """What a budget asks of a watched train function."""
+
+    seconds, compile_seconds, samples, seconds_a_sample = 0.0, 0.0, 0, None
+
+
+def test_time_inside_is_spent_and_compilation_is_apart(clock):
+    budget = Budget(0.02)
+    clock.now += 10
+    assert (budget.elapsed, budget.spent, budget.share) == (10, 0, 0)
+    with budget.spending():
+        clock.now += 1
+    with budget.spending(compiling=True):
+        clock.now += 5
+    assert (budget.elapsed, budget.spent, budget.compiled) == (16, 1, 5)
+    # Of the ten seconds that the training took by itself.
+    assert budget.share == pytest.approx(0.1)
+
+
+def test_what_fails_was_spent_all_the_same(clock):
+    budget = Budget(0.02)
+    with pytest.raises(ZeroDivisionError), budget.spending():
+        clock.now += 3
+        raise ZeroDivisionError
+    assert budget.spent == 3
+
+
+def test_a_watched_function_costs_its_own_seconds_and_those_of_its_samples(clock):
+    budget, function = Budget(0.02), Function()
+    budget.watch(function)
+    with budget.spending():
+        clock.now += 1
+    clock.now += 99
+    function.seconds, function.compile_seconds, function.samples = 2.0, 20.0, 4
+    # No pair of steps was timed so far.
+    assert (budget.spent, budget.compiled) == (3, 20)
+    function.seconds_a_sample = 0.5
+    assert budget.spent == 5
+    assert budget.share == pytest.approx(5 / (100 - 5 - 20))
+
+
+def test_the_share_is_never_of_less_than_nothing(clock):
+    budget = Budget(0.02)
+    assert budget.share == 0
+    with budget.spending():
+        clock.now += 1
+    assert budget.share == 0
+
+
+def test_affordable_until_grace_and_share_are_used_up(clock):
+    budget = Budget(0.1)
+    with budget.spending():
+        clock.now += GRACE_SECONDS
+    assert budget.affordable
+    clock.now += 5
+    with budget.spending():
+        clock.now += 1
+    # 10 % of the time since the beginning are less than the second by now.
+    assert not budget.affordable
+    clock.now = 1000 + 10 * 1.0 + 0.1
+    assert budget.affordable
+    # Compilation is paid once and is no part of it.
+    with budget.spending(compiling=True):
+        clock.now += 100
+    assert budget.affordable
