@@ -15,6 +15,7 @@ from keras_practices import constraints
 from keras_practices import data
 from keras_practices import initializers
 from keras_practices import layers
+from keras_practices import tensorboard
 from keras_practices.data import Split
 from keras_practices.data import Vault
 from keras_practices.diagnosis import check
@@ -42,6 +43,7 @@ __all__ = [
     "layers",
     "report_test_set",
     "review",
+    "tensorboard",
     "tuners",
 ]
 

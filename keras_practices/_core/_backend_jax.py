@@ -114,6 +114,9 @@ def _note(seen, optimizer, optimizer_variables, grads):
             scale = value
     if scale is not None:
         grads = [g / scale for g in grads]
+    # What measures a gradient is not to be fused with what computes it: that would
+    # round in another way than the plain step does.
+    grads = [jax.lax.optimization_barrier(g) for g in grads]
     seen.note_gradients(optimizer._trainable_variables, grads)
 
 

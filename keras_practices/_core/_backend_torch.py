@@ -7,7 +7,7 @@ from keras_practices._core.fit_internals import LossMean
 
 
 def compiled(function):
-    """Returns `function` without gradients: PyTorch runs eagerly here, as Keras does."""
+    """Returns `function` without gradients; PyTorch runs eagerly, as in Keras."""
     return torch.no_grad()(function)
 
 
@@ -184,7 +184,6 @@ def square_sum(tensor):
     """Returns the sum of the squares of a tensor, read once and without a copy."""
     flat = tensor.reshape(-1)
     return torch.dot(flat, flat)
-
 
 
 def train_function(model, train_step):

@@ -132,8 +132,13 @@ def is_train_on_batch(frame):
 
 
 def rate_variable(optimizer):
-    """Returns the variable of an optimizer's learning rate; None for a schedule."""
+    """Returns the variable of an optimizer's learning rate, or None.
+
+    A schedule has none, and neither has an optimizer of several: it holds a 0.
+    """
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if hasattr(optimizer, "_inner_optimizers"):
+        return None
     rate = getattr(optimizer, "_learning_rate", None)
     return rate if isinstance(rate, keras.Variable) else None
 

@@ -34,7 +34,8 @@ class LRFinder(keras.callbacks.Callback):
     over as many epochs as it takes (`epochs=steps` is always enough); the fit ends
     after `steps` steps or when the loss rises for good. Then the model is what it was,
     bit for bit: weights, BatchNorm statistics, seeds, optimizer with slots, counter
-    and rate. The process's random state, which shuffles rows, moves on as in any fit.
+    and rate. The process's random state, which shuffles rows and on PyTorch draws for
+    dropout without a seed, moves on as in any fit.
 
     After an interrupt or an error `fit` calls no callback: call `restore()`. The next
     fit with the same finder does so too, unless the model was trained in between.

@@ -7,8 +7,8 @@ import numpy as np
 from keras import ops
 
 from keras_practices._core import backend
-from keras_practices._core.fit_internals import raw_iterations
 from keras_practices._core.fit_internals import rate_schedule
+from keras_practices._core.fit_internals import raw_iterations
 
 # Rates of a schedule are computed in blocks of this many steps, so that one
 # compilation serves all.

@@ -80,8 +80,10 @@ class StepSampler:
         # The last batch of an epoch is mostly a smaller one, and another shape would
         # be another compilation.
         known = self._steps_per_epoch
-        return not known or known <= self._execution or (
-            self.batches + self._execution < known
+        return (
+            not known
+            or known <= self._execution
+            or (self.batches + self._execution < known)
         )
 
     def took_step(self, step, figures):

@@ -13,7 +13,6 @@ from keras_practices.callbacks.epoch_writer import EpochWriter
 from keras_practices.callbacks.epoch_writer import median_of
 from keras_practices.callbacks.guard import guarded
 from keras_practices.callbacks.guard import switch_off
-from keras_practices.callbacks.step_log import StepLog
 from keras_practices.callbacks.step_sampler import StepSampler
 from keras_practices.errors import KerasPracticesWarning
 from keras_practices.errors import first_line

@@ -113,8 +113,7 @@ def _median_update_ratio(record):
         float(figures["update_ratio"])
         for line in record.samples
         for path, figures in line.get("weights", {}).items()
-        if figures.get("update_ratio") is not None
-        and (path in kernels or not kernels)
+        if figures.get("update_ratio") is not None and (path in kernels or not kernels)
     ]
     finite = [ratio for ratio in ratios if math.isfinite(ratio)]
     return float(np.median(finite)) if finite else None

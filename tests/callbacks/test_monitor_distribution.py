@@ -19,22 +19,24 @@ ROOT = pathlib.Path(__file__).parents[2]
 # --- several devices -----------------------------------------------------------------
 
 # Each of these runs in a process of its own: the number of devices is set once.
-TRAINING = '''
-import json, sys
+TRAINING = """
+import contextlib
+import json
 import numpy as np
 import keras
 from keras_practices.callbacks import TrainingMonitor
 
-rows = int(sys.argv[1])
 rng = np.random.default_rng(0)
-x = rng.normal(size=(rows, 4)).astype("float32")
-y = (x[:, :1] - 2 * x[:, 1:2] + 0.5).astype("float32")
+inputs = rng.normal(size=(40, 4)).astype("float32")
+targets = (inputs[:, :1] - 2 * inputs[:, 1:2] + 0.5).astype("float32")
 
-def train(watched):
+def train(watched, rows=40, scope=contextlib.nullcontext):
+    x, y = inputs[:rows], targets[:rows]
     keras.utils.set_random_seed(0)
-    layers = keras.layers.Dense(6, activation="relu"), keras.layers.Dense(1)
-    model = keras.Sequential([keras.Input((4,)), *layers])
-    model.compile(keras.optimizers.SGD(0.05, momentum=0.9), "mse")
+    with scope():
+        layers = keras.layers.Dense(6, activation="relu"), keras.layers.Dense(1)
+        model = keras.Sequential([keras.Input((4,)), *layers])
+        model.compile(keras.optimizers.SGD(0.05, momentum=0.9), "mse")
     monitor = TrainingMonitor(every=1, overhead=1.0, probe=(x, y))
     callbacks = [monitor] if watched else []
     arguments = {"batch_size": 16, "shuffle": False, "epochs": 2, "verbose": 0}
@@ -53,31 +55,30 @@ def train(watched):
         "broken": monitor.broken,
         "probe": [line["probe_loss"] for line in monitor.record.epochs],
     }
-'''
-MIRRORED = '''
+"""
+MIRRORED = """
 import tensorflow as tf
 cpu, = tf.config.list_physical_devices("CPU")
 one = tf.config.LogicalDeviceConfiguration()
 tf.config.set_logical_device_configuration(cpu, [one, one])
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-with strategy.scope():
-    spread = [train(False), train(True)]
+spread = [train(w, n, strategy.scope) for n in (40, 39) for w in (False, True)]
 assert strategy.num_replicas_in_sync == 2
-print(json.dumps([*spread, train(True)]))
-'''
-PARALLEL = '''
+print(json.dumps([*spread, train(True), train(True, 39)]))
+"""
+PARALLEL = """
 import jax
 assert len(jax.devices()) == 2
 alone = train(True)
 keras.distribution.set_distribution(keras.distribution.DataParallel())
 print(json.dumps([train(False), train(True), alone]))
-'''
+"""
 
 
-def spread(code, rows, **environment):
-    """Runs a training alone, watched, and watched on one device."""
+def spread(code, **environment):
+    """Runs trainings in a process of their own and returns what they print."""
     found = subprocess.run(
-        [sys.executable, "-c", TRAINING + code, str(rows)],
+        [sys.executable, "-c", TRAINING + code],
         env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
         capture_output=True,
         text=True,
@@ -112,20 +113,19 @@ def check(bare, watched, alone):
 def test_mirrored_replicas_on_two_devices(backend):
     if backend != "tensorflow":
         pytest.skip("tf.distribute needs TensorFlow")
-    bare, watched, alone = spread(MIRRORED, 40)
-    check(bare, watched, alone)
+    even, watched_even, uneven, watched, alone, other = spread(MIRRORED)
+    check(even, watched_even, alone)
     # Seven rows do not halve: Keras gives each replica's mean the same weight, so
     # training differs from that on one device. The losses are those of the batch.
-    bare, watched, alone = spread(MIRRORED, 39)
-    assert bare["weights"] == watched["weights"]
-    np.testing.assert_allclose(watched["loss"][:3], alone["loss"][:3], rtol=1e-5)
+    assert uneven["weights"] == watched["weights"]
+    np.testing.assert_allclose(watched["loss"][:3], other["loss"][:3], rtol=1e-5)
 
 
 def test_data_parallel_on_two_devices(backend):
     if backend != "jax":
         pytest.skip("keras.distribution needs JAX")
     flags = "--xla_force_host_platform_device_count=2"
-    bare, watched, alone = spread(PARALLEL, 40, XLA_FLAGS=flags)
+    bare, watched, alone = spread(PARALLEL, XLA_FLAGS=flags)
     check(bare, watched, alone)
     # Rows are spread over the devices, and the first of them are seen as they are.
     for (_, layers), (_, expected) in zip(
@@ -137,7 +137,7 @@ def test_data_parallel_on_two_devices(backend):
 
 # --- a process that is killed -----------------------------------------------------------
 
-KILLED = '''
+KILLED = """
 import sys
 import time
 import numpy as np
@@ -145,41 +145,33 @@ import keras
 from keras_practices.callbacks import TrainingMonitor
 from keras_practices.callbacks import step_sampler
 
-step_sampler.STEPS_A_LINE = 3
-rng = np.random.default_rng(0)
-x = rng.normal(size=(40, 4)).astype("float32")
-y = (x[:, :1] - 2 * x[:, 1:2] + 0.5).astype("float32")
-model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
-model.compile(keras.optimizers.SGD(0.01), "mse")
-model.set_weights([np.ones((4, 1)), np.ones(1)])
+def train(folder, epochs, pause):
+    class Slow(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            time.sleep(pause)
 
-class Slow(keras.callbacks.Callback):
-    def on_train_batch_end(self, batch, logs=None):
-        time.sleep(float(sys.argv[3]))
-
-monitor = TrainingMonitor(sys.argv[1], every=2)
-model.fit(x, y, batch_size=4, shuffle=False, epochs=int(sys.argv[2]), verbose=0,
-          callbacks=[monitor, Slow()])
-'''
-
-
-def start(folder, epochs, pause):
-    arguments = [sys.executable, "-c", KILLED, str(folder), str(epochs), str(pause)]
-    return subprocess.Popen(
-        arguments,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 4)).astype("float32")
+    y = (x[:, :1] - 2 * x[:, 1:2] + 0.5).astype("float32")
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.01), "mse")
+    model.set_weights([np.ones((4, 1)), np.ones(1)])
+    callbacks = [TrainingMonitor(folder, every=2), Slow()]
+    arguments = {"shuffle": False, "epochs": epochs, "verbose": 0}
+    model.fit(x, y, batch_size=4, callbacks=callbacks, **arguments)
+"""
+RUN = "step_sampler.STEPS_A_LINE = 3; train(sys.argv[1], 100_000, 0.002)"
 
 
-def kill_after(process, file, count, deadline):
+def kill_after(process, file, count):
     """Kills a process once its record has `count` lines of steps."""
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         text = file.read_text() if file.exists() else ""
         if text.count('"kind": "steps"') >= count:
             break
         time.sleep(0.003)
+    assert process.poll() is None, "it ended by itself"
     process.send_signal(signal.SIGKILL)
     process.wait()
 
@@ -189,26 +181,31 @@ def kill_after(process, file, count, deadline):
     keras.backend.backend() != "torch", reason="the file is written in the same way"
 )
 def test_a_killed_process_leaves_all_that_it_wrote(tmp_path):
-    counts = (1, 6, 17)
+    counts = (1, 8)
     folders = [tmp_path / str(count) for count in counts]
-    whole = start(tmp_path / "whole", 20, 0)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", KILLED + RUN, str(folder)],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        for folder in folders
+    ]
     try:
-        killed = [start(folder, 10_000, 0.002) for folder in folders]
-        deadline = time.monotonic() + 120
-        for count, folder, process in zip(counts, folders, killed, strict=True):
-            kill_after(process, folder / "record.jsonl", count, deadline)
-        assert whole.wait(timeout=120) == 0
+        for count, folder, process in zip(counts, folders, processes, strict=True):
+            kill_after(process, folder / "record.jsonl", count)
     finally:
-        for process in (whole, *killed):
+        for process in processes:
             process.kill()
             process.wait()
+    scope = {}
+    exec(KILLED, scope)
+    scope["train"](tmp_path / "whole", 20, 0)
     expected = Record.load(tmp_path / "whole")
     assert expected.end["status"] == "completed"
     for count, folder in zip(counts, folders, strict=True):
-        lines = (folder / "record.jsonl").read_text().split("\n")
+        whole_lines = (folder / "record.jsonl").read_text().count("\n")
         record = Record.load(folder)
-        # Every line that ends in a line break was read.
-        assert len(record.lines) in (len(lines) - 1, len(lines))
+        assert len(record.lines) in (whole_lines, whole_lines + 1)
         assert len(record.of_kind("steps")) >= count
         assert record.end == {}
         numbers, losses = record.step_numbers, record.curve("loss")[1]

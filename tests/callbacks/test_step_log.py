@@ -86,9 +86,7 @@ def test_weights_of_rows_and_of_classes():
     weights = np.array([by_class[int(label)] for label in labels[:, 0]])
     model = shared_model()
     expected = descent(model, BATCHES * 2, weights, y=labels)
-    record = monitored(
-        model, X, labels, class_weight=by_class, batch_size=16, epochs=2
-    )
+    record = monitored(model, X, labels, class_weight=by_class, batch_size=16, epochs=2)
     check(record, expected)
 
 
@@ -173,7 +171,7 @@ def test_several_epochs_of_unknown_length(backend, tmp_path):
     expected = descent(model, BATCHES * 3)
     monitor = TrainingMonitor(tmp_path, every=2, overhead=1.0)
     data = endless_length(backend)
-    model.fit(data, epochs=3, verbose=0, callbacks=[monitor])
+    model.fit(data, shuffle=False, epochs=3, verbose=0, callbacks=[monitor])
     for record in (monitor.record, Record.load(tmp_path)):
         check(record, expected)
         np.testing.assert_allclose(record.curve("loss")[0], np.arange(1, 10) / 3)
@@ -204,7 +202,10 @@ def test_several_outputs_and_penalties():
     outputs = [keras.layers.Dense(1, name=name)(shared) for name in ("a", "b")]
     model = keras.Model(inputs, outputs)
     model.compile(
-        keras.optimizers.SGD(0.0), ["mse", "mae"], loss_weights=[1, 2], metrics=["mae"] * 2
+        keras.optimizers.SGD(0.0),
+        ["mse", "mae"],
+        loss_weights=[1, 2],
+        metrics=["mae"] * 2,
     )
     kernel = model.get_layer("shared").get_weights()[0].astype("float64")
     one, two = (ops.convert_to_numpy(y).astype("float64") for y in model(X))
@@ -375,11 +376,22 @@ def test_rates_of_uneven_executions_follow_the_schedule(backend):
     if backend == "torch":
         pytest.skip("Keras refuses steps_per_execution on PyTorch")
     schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5)
-    model = linear_model(optimizer=keras.optimizers.SGD(schedule), steps_per_execution=2)
+    model = linear_model(
+        optimizer=keras.optimizers.SGD(schedule), steps_per_execution=2
+    )
     record = monitored(model, X, Y, batch_size=16, epochs=2)
     # Of the last batch in each execution: steps 1, 2, 4 and 5.
     expected = 0.1 * 0.5 ** (np.array([1, 2, 4, 5]) / 2)
     np.testing.assert_allclose(record.curve("learning_rate")[1], expected, rtol=1e-6)
+
+
+def test_an_optimizer_of_several_has_no_rate_of_its_own():
+    rates = keras.optimizers.OptimizerMap(keras.optimizers.SGD(RATE))
+    model = linear_model(optimizer=keras.optimizers.MultiOptimizer(rates))
+    expected = descent(model, BATCHES)
+    record = monitored(model, X, Y, batch_size=16)
+    np.testing.assert_allclose(record.curve("loss")[1], expected, rtol=2e-5)
+    assert np.isnan(record.curve("learning_rate")[1]).all()
 
 
 # --- the log by itself -------------------------------------------------------------------
@@ -448,13 +460,19 @@ class FakeFigures:
     """Figures of forty variables and ten layers."""
 
     def read(self, vector):
-        figures = {"gradient_norm": 1.0, "weight_norm": 1.0, "update_norm": float(vector)}
+        figures = {
+            "gradient_norm": 1.0,
+            "weight_norm": 1.0,
+            "update_norm": float(vector),
+        }
         weights = {f"layer/{i}": dict(figures) for i in range(40)}
         layers = {f"layer{i}": {"mean": 0.0, "std": 1.0} for i in range(10)}
         return weights, layers, {"layer/0": np.ones(4)}
 
 
-@pytest.mark.parametrize(("steps", "steps_per_epoch"), [(100_000, 5_000), (5_000, None)])
+@pytest.mark.parametrize(
+    ("steps", "steps_per_epoch"), [(100_000, 5_000), (5_000, None)]
+)
 def test_memory_does_not_grow_with_the_steps(tmp_path, steps, steps_per_epoch):
     model, record = shared_model(), Record(tmp_path)
     model.fit(X, Y, verbose=0)

@@ -236,6 +236,8 @@ def test_rate_of_plain_wrapped_and_scheduled_optimizers():
     assert rate_variable(scheduled) is None
     assert rate_schedule(scheduled) is schedule
     assert rate_schedule(plain) is rate_schedule(wrapped) is None
+    several = keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(plain))
+    assert rate_variable(several) is None
     assert rate_variable(None) is rate_schedule(None) is None
 
 

@@ -36,7 +36,7 @@ PLAIN = {"one": "relu", "two": "linear"}
 
 
 def nested():
-    """A model in a model, a layer called twice, one ReLU for two widths, frozen ones."""
+    """A model in a model, a layer called twice, a ReLU for two widths, a frozen one."""
     inner_in = keras.Input((6,))
     twice = layers.Dense(6, activation="tanh", name="twice")
     inner = keras.Model(inner_in, twice(twice(inner_in)), name="inner")
@@ -155,7 +155,8 @@ def convolution():
     model = keras.Sequential(
         [
             keras.Input((6, 6, 2)),
-            layers.Conv2D(3, 3, name="conv"),
+            # A bias before BatchNorm has a gradient of rounding errors only.
+            layers.Conv2D(3, 3, name="conv", use_bias=False),
             layers.BatchNormalization(name="norm"),
             layers.ReLU(name="relu"),
             layers.SpatialDropout2D(0.3),
@@ -178,7 +179,8 @@ CONVOLUTION = {
 
 def two_heads():
     """Two inputs, two outputs with weights, and an optimizer for each group."""
-    numbers, words = keras.Input((6,)), keras.Input((6,), dtype="int32")
+    numbers = keras.Input((6,), name="n")
+    words = keras.Input((6,), dtype="int32", name="w")
     vectors = layers.GlobalAveragePooling1D()(layers.Embedding(5, 4, name="e")(words))
     hidden = layers.Dense(4, activation="relu", name="hidden")(numbers)
     hidden = layers.Concatenate()([hidden, vectors])

@@ -22,7 +22,6 @@ from step_reference import check_same
 from keras_practices.callbacks import TrainingMonitor
 from keras_practices.errors import KerasPracticesWarning
 
-# On PyTorch Keras turns scalars of a graph into numbers in some of its layers.
 BATCHES = [slice(start, start + BATCH) for start in range(0, BATCH * STEPS, BATCH)]
 
 
@@ -98,6 +97,7 @@ def test_figures_of_an_execution_are_those_of_its_last_step(backend):
             assert line[table].keys() == expected[table].keys()
             for name, figures in expected[table].items():
                 figures.pop("inactive", None)  # counted over all samples
+                figures.pop("activation", None)
                 found = {key: line[table][name][key] for key in figures}
                 assert found == pytest.approx(figures, rel=1e-4, abs=1e-7)
 
@@ -150,20 +150,21 @@ class TwoNetworks(keras.Model):
         x, y = data
         for layer in (self.one, self.two):
             optimizer = getattr(self, f"{layer.name}_optimizer")
-            weights = layer.trainable_weights
-            gradients = self.gradients(lambda: ops.mean((layer(x) - y) ** 2), weights)  # noqa: B023
-            optimizer.apply(gradients, weights)
+            optimizer.apply(self.gradients(layer, x, y), layer.trainable_weights)
         return {"loss": ops.mean((self(x) - y) ** 2)}
 
-    def gradients(self, loss_of, weights):
+    def gradients(self, layer, x, y):
+        weights = layer.trainable_weights
         if keras.backend.backend() == "torch":
-            self.zero_grad()
-            loss_of().backward()
-            return [v.value.grad for v in weights]
+            import torch
+
+            with torch.enable_grad():
+                loss = ops.mean((layer(x) - y) ** 2)
+                return torch.autograd.grad(loss, [v.value for v in weights])
         import tensorflow as tf
 
         with tf.GradientTape() as tape:
-            loss = loss_of()
+            loss = ops.mean((layer(x) - y) ** 2)
         return tape.gradient(loss, weights)
 
 
@@ -176,11 +177,6 @@ def test_two_networks_with_an_optimizer_each(backend):
         model.build((None, 6))
         return compiled(model)
 
-    if backend == "torch":
-        import torch
-
-        original = TwoNetworks.train_step
-
     _, record = watched(make)
     for line in record.samples:
         for path, figures in line["weights"].items():
@@ -188,7 +184,6 @@ def test_two_networks_with_an_optimizer_each(backend):
             expected = rate * figures["gradient_norm"]
             assert figures["update_norm"] == pytest.approx(expected, rel=1e-4)
             assert figures["gradient_norm"] > 0
-    del backend
 
 
 def test_a_model_that_is_built_in_its_first_step():
@@ -334,12 +329,16 @@ def test_the_update_of_a_large_model(backend, monkeypatch):
         wide = layers.Dense(6000, name="wide")
         return compiled(keras.Sequential([keras.Input((6,)), wide, layers.Dense(3)]))
 
-    _, record = watched(make)
-    for line in record.samples:
+    monitor = TrainingMonitor(every=1, overhead=1.0)
+    model = fit(make, X, Y, monitor)
+    # Large sums may be made in another order, where the gradient is needed twice.
+    for one, other in zip(state(model), state(fit(make, X, Y)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-7)
+    for line in monitor.record.samples:
         for path, found in line["weights"].items():
             whole = backend == "jax" or "bias" in path and "wide" not in path
-            # Every second or third entry is kept: 10 000 of them estimate the norm
-            # within two per cent or so.
-            rel = 1e-4 if whole else 0.05
+            # One entry of seven is kept; without the factor of that it would be less
+            # than half.
+            rel = 1e-4 if whole else 0.2
             expected = 0.1 * found["gradient_norm"]
             assert found["update_norm"] == pytest.approx(expected, rel=rel)
