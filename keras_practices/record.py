@@ -10,7 +10,7 @@ A record is a list of plain dicts, in memory and (when it has a folder) in
   each step's end), `loss` (true loss of each batch), `learning_rate` (of each step).
   Where only some steps are kept in memory, `steps` holds the index of each.
 - `sample`: a step seen from inside. `step`, `epoch`, `rows` (on which activations were
-  measured), `window_rows` (rows since the epoch began); `weights`: by path
+  measured, at most), `window_rows` (rows since the epoch began); `weights`: by path
   `gradient_norm`, `weight_norm` (before the update), `update_norm`, `update_ratio`,
   `finite` and `gradient_finite` (shares); `layers`: by name `activation`, `mean`,
   `std`, `second_moment`, `zeros`, `saturated`, `units`, `inactive` (share of units that

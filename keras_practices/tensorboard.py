@@ -31,6 +31,8 @@ from keras_practices._core.validation import type_error
 from keras_practices.record import Record
 from keras_practices.record import writable_folder
 
+__all__ = ["EventWriter", "write_events"]
+
 _BATCH_FIGURES = ("loss", "learning_rate")
 _EPOCH_FIGURES = ("probe_loss", "regularization_loss", "validation_loss", "gap")
 # Properties of a layer, not of a moment: a flat line for each would only be noise.

@@ -1,9 +1,10 @@
 """What we touch of the inside of Keras's `fit`, in one place.
 
 `model.train_function`, `model.make_train_function` and `model.history` are not part
-of Keras's documented interface. They are as expected in the versions named below
-(`tests/core/test_fit_internals.py`); where one is missing the monitor goes on without
-the figures of the steps and says so once.
+of Keras's documented interface, nor is that `evaluate` and others begin with
+`model.reset_metrics` and `fit` with a new list in `History.epoch`. They are as expected
+in the versions named below (`tests/core/test_fit_internals.py`); where one is missing
+the monitor goes on without the figures of the steps and says so once.
 """
 
 import contextlib

@@ -41,6 +41,11 @@ class Step:
 class WatchedFunction:
     """Callable in the place of `model.train_function`.
 
+    `model.reset_metrics` is listened to as well: whoever writes the mean loss between
+    two steps (`evaluate`, `test_on_batch`) calls it first. Both are put back when the
+    last listener leaves, when an exception comes out of a step, and else at the next
+    `fit`.
+
     Several listeners share one. A listener has `wants_sample() -> bool`,
     `took_step(step, figures)`, `interrupted()`, `lost(what, error)` and
     `failed(error)`.
@@ -183,21 +188,24 @@ class WatchedFunction:
 
     def _sample(self, given):
         """Takes a step with the instrumented function, or with the other one."""
-        called = False
+        called, result = False, None
         try:
             with self._figures.hooked():
                 called = True
-                return self._instrumented(*given)
+                result = self._instrumented(*given)
+            return result
         except backend.end_of_data():
             raise
         except Exception as error:
             # The hooks failed, or the function did not compile: nothing was run.
-            given = self._tap.again(given, error) if called else given
+            if called and result is None:
+                given = self._tap.again(given, error)
             if given is None:
                 raise
             fault = error
-        # Where the fault is the model's own, this raises it as it would without us.
-        result = self.plain(*given)
+        if result is None:
+            # A fault of the model's own is raised here as it would be without us.
+            result = self.plain(*given)
         with self._failing():
             self._lose("figures of the steps", fault)
         return result
@@ -225,10 +233,12 @@ class WatchedFunction:
 
     def _sampled(self):
         self._wanting = []
-        for listener in list(self._listeners):
-            with self._failing(listener):
+        for listener in tuple(self._listeners):
+            try:
                 if listener.wants_sample():
                     self._wanting.append(listener)
+            except Exception as error:
+                self._dismiss(listener, error)
         return bool(self._wanting) and not self._cannot_sample
 
     def _prepare(self):
@@ -287,9 +297,12 @@ class WatchedFunction:
         try:
             yield
         except Exception as error:
-            for listener in listeners or list(self._listeners):
-                self.leave(listener)
-                listener.failed(error)
+            for listener in listeners or tuple(self._listeners):
+                self._dismiss(listener, error)
+
+    def _dismiss(self, listener, error):
+        self.leave(listener)
+        listener.failed(error)
 
     def _lose(self, what, error):
         for listener in list(self._listeners):

@@ -2,8 +2,6 @@
 
 import time
 
-import numpy as np
-
 from keras_practices._core.train_function import WatchedFunction
 from keras_practices.callbacks.step_log import StepLog
 from keras_practices.measures.capture import open_layers
@@ -53,7 +51,6 @@ class StepSampler:
         self._budget = budget
         self._steps_per_epoch = steps_per_epoch
         self._execution = max(1, getattr(model, "steps_per_execution", 1) or 1)
-        self._layers = _trainable_layers(model)
         self._next_sample = 0
         self._samples = []
         self._active = {}
@@ -188,8 +185,6 @@ class StepSampler:
             kept.append(entries.astype("float32"))
             if len(kept) > GRADIENT_SAMPLES:
                 del kept[::2]
-        for name, rms in self._gradient_flow(weights).items():
-            layers.setdefault(name, {})["gradient_rms"] = rms
         self.latest = weights
         self._record.add(
             "sample",
@@ -200,26 +195,6 @@ class StepSampler:
             weights=short_table(weights),
             layers=short_table(layers),
         )
-
-    def _gradient_flow(self, weights):
-        """Root mean square of the gradient over all weights of a layer."""
-        flow = {}
-        for name, (paths, size) in self._layers.items():
-            norms = [weights.get(path, {}).get("gradient_norm") for path in paths]
-            known = [norm for norm in norms if norm is not None]
-            if known:
-                flow[name] = float(np.sqrt(np.sum(np.square(known)) / size))
-        return flow
-
-
-def _trainable_layers(model):
-    layers = {}
-    for layer in open_layers(model):
-        variables = layer.trainable_variables
-        size = sum(int(np.prod(v.shape)) for v in variables)
-        if size:
-            layers[layer.name] = ([v.path for v in variables], size)
-    return layers
 
 
 def short_table(table):

@@ -16,7 +16,7 @@ from keras_practices.record import Record
 
 ROOT = pathlib.Path(__file__).parents[2]
 
-# --- several devices -----------------------------------------------------------------
+# --- several devices ---------------------------------------------------------------
 
 # Each of these runs in a process of its own: the number of devices is set once.
 TRAINING = """
@@ -135,7 +135,7 @@ def test_data_parallel_on_two_devices(backend):
             assert figures["mean"] == pytest.approx(others["mean"], rel=1e-4)
 
 
-# --- a process that is killed -----------------------------------------------------------
+# --- a process that is killed ------------------------------------------------------
 
 KILLED = """
 import sys

@@ -152,7 +152,7 @@ def test_the_train_function_is_called_by_fit_and_by_train_on_batch():
     assert callers == [("fit", False)] * 3 + [("train_on_batch", True)]
 
 
-# --- a second train function ---------------------------------------------------------
+# --- a second train function -------------------------------------------------------
 
 
 def test_a_second_function_leaves_the_model_its_own(backend):
@@ -223,7 +223,7 @@ def test_what_cannot_carry_an_attribute_is_no_fault():
     assert kept_by(len, "a", lambda: 8) == 8
 
 
-# --- optimizers ------------------------------------------------------------------------
+# --- optimizers --------------------------------------------------------------------
 
 
 def test_rate_of_plain_wrapped_and_scheduled_optimizers():
@@ -259,7 +259,7 @@ def test_a_schedule_is_asked_with_the_number_of_batches():
     assert raw_iterations(wrapped) == 3
 
 
-# --- the mean of the loss --------------------------------------------------------------
+# --- the mean of the loss ----------------------------------------------------------
 
 
 def test_the_tracker_named_loss_comes_first_and_wrappers_do_not_count():

@@ -79,7 +79,7 @@ def fit(model, *callbacks, **arguments):
     return model.fit(X, Y, callbacks=list(callbacks), **arguments)
 
 
-# --- listeners --------------------------------------------------------------------
+# --- listeners ---------------------------------------------------------------------
 
 
 def test_a_listener_hears_of_every_step_and_logs_hold_nothing_of_ours(model):
@@ -165,7 +165,7 @@ def test_a_function_that_somebody_else_put_there_stays(model):
     model.train_function = own
 
 
-# --- fits that end early ------------------------------------------------------------
+# --- fits that end early -----------------------------------------------------------
 
 
 def test_an_exception_inside_ends_the_watch_and_passes_on(model, monkeypatch):
@@ -240,15 +240,15 @@ def test_a_history_that_is_used_again_is_a_new_fit_all_the_same(model):
     assert not isinstance(model.train_function, WatchedFunction)
 
 
-# --- time ------------------------------------------------------------------------------
+# --- time --------------------------------------------------------------------------
 
 
 def test_pairs_of_steps_are_timed_and_few_are_kept(model, monkeypatch):
     listener = Listener(2)
     watch = Watch(listener)
-    fit(model, watch, epochs=60)
+    fit(model, watch, epochs=24)
     function = watch.function
-    assert function.samples == 90
+    assert function.samples == 36
     timed = function._timed
     assert 0 < len(timed[True]) <= train_function._TIMED_KEPT
     assert 0 < len(timed[False]) <= train_function._TIMED_KEPT

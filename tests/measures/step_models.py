@@ -4,9 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
-BATCH, STEPS = 10, 3
 RNG = np.random.default_rng(1)
-ROWS = BATCH * STEPS
+ROWS = 10
 X = RNG.normal(size=(ROWS, 6)).astype("float32")
 Y = RNG.normal(size=(ROWS, 3)).astype("float32")
 CLASSES = np.eye(3, dtype="float32")[RNG.integers(0, 3, ROWS)]
@@ -137,18 +136,16 @@ class Silent(keras.Model):
 def recurrent():
     words = keras.Input((6,), dtype="int32")
     vectors = layers.Embedding(7, 4, mask_zero=True, name="words")(words)
-    both = layers.Bidirectional(layers.GRU(3, return_sequences=True), name="both")
-    last, *_ = layers.LSTM(4, return_state=True, name="lstm")(both(vectors))
-    model = keras.Model(words, layers.Dense(3, name="last")(last))
+    both = layers.Bidirectional(
+        layers.LSTM(3, name="lstm"),
+        backward_layer=layers.GRU(3, name="gru", go_backwards=True),
+    )
+    last = layers.Dense(3, name="last")(both(vectors))
+    model = keras.Model(words, last)
     return compiled(model, optimizer=keras.optimizers.Adam(0.01, clipnorm=0.05))
 
 
-RECURRENT = {
-    "forward_gru": "tanh",
-    "backward_gru": "tanh",
-    "lstm": "tanh",
-    "last": "linear",
-}
+RECURRENT = {"forward_lstm": "tanh", "gru": "tanh", "last": "linear"}
 
 
 def convolution():

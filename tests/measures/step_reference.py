@@ -1,11 +1,7 @@
-"""What a training step is to be, recomputed without the monitor and its hooks.
+"""What a training step is to be: figures of arrays, and a network in NumPy float64.
 
-Two ways: a small network with forward pass, backward pass and optimizer written out
-in NumPy float64; and, for any model, a second training of a twin, looked at from
-outside before each step with the backend's own automatic differentiation.
+Forward pass, backward pass and optimizers are written out.
 """
-
-import contextlib
 
 import keras
 import numpy as np
@@ -65,6 +61,10 @@ class Steps:
         self.found = []
         self._active = {}
 
+    def begin_epoch(self):
+        """Units count as inactive within an epoch."""
+        self._active = {}
+
     def add(self, loss, before, after, gradients, outputs):
         """Adds a step; dicts by path, and outputs as lists of arrays by layer."""
         weights = {
@@ -88,7 +88,7 @@ def gradient_rms(weights, sizes, name):
     return np.sqrt(sum(squares) / sum(sizes[path] for path in paths))
 
 
-def check_record(record, steps, *, rtol=1e-4, atol=1e-7, of_steps=None, losses=True):
+def check_record(record, steps, *, rtol=1e-4, atol=1e-7, of_steps=None):
     """Compares every figure of a record with a list of `Steps.found`.
 
     The norms are sums of float32 numbers of relative error 6e-8, and an update is the
@@ -97,11 +97,10 @@ def check_record(record, steps, *, rtol=1e-4, atol=1e-7, of_steps=None, losses=T
     """
     assert [line["why"] for line in record.of_kind("fault")] == []
     numbers = [line["step"] for line in record.samples]
-    wanted = range(1, len(steps)) if of_steps is None else of_steps
+    wanted = range(1, len(steps) + 1) if of_steps is None else of_steps
     assert numbers == list(wanted)
-    if losses:
-        expected = [step["loss"] for step in steps]
-        np.testing.assert_allclose(record.curve("loss")[1], expected, rtol, atol)
+    expected = [step["loss"] for step in steps]
+    np.testing.assert_allclose(record.curve("loss")[1], expected, rtol, atol)
     sizes = {k: np.prod(v) for k, v in record.start["variables"].items()}
     for line in record.samples:
         step = steps[line["step"] - 1]
@@ -268,116 +267,7 @@ def train(network, batches, update, *, clip=None, every=1, average=None, project
         yield loss, before, network.weights, gradients, outputs
 
 
-# --- any model, by a twin --------------------------------------------------------
-
-
-@contextlib.contextmanager
-def outputs_of_layers():
-    """Yields a dict layer name → outputs, by a `__call__` put on the class."""
-    found, original = {}, keras.layers.Layer.__call__
-
-    def call(self, *args, **kwargs):
-        outputs = original(self, *args, **kwargs)
-        leaves = keras.tree.flatten(outputs)
-        found.setdefault(self.name, []).append(leaves[0] if leaves else None)
-        return outputs
-
-    keras.layers.Layer.__call__ = call
-    try:
-        yield found
-    finally:
-        keras.layers.Layer.__call__ = original
-
-
-def looked_at(model, loss_of, names):
-    """Returns a function of a batch: loss, gradients, and outputs of layers.
-
-    The derivatives are those of the backend itself. Nothing of the model is written,
-    so the step that follows draws the same dropout.
-    """
-    variables, others = model.trainable_variables, model.non_trainable_variables
-
-    def run(values, kept, batch):
-        mapping = [
-            *zip(variables, values, strict=True),
-            *zip(others, kept, strict=True),
-        ]
-        with keras.StatelessScope(mapping), outputs_of_layers() as outputs:
-            loss = loss_of(model, *batch)
-        return loss, {name: outputs[name] for name in names}
-
-    def state():
-        return [v.value for v in variables], [v.value for v in others]
-
-    if keras.backend.backend() == "jax":
-        import jax
-
-        function = jax.jit(jax.value_and_grad(run, has_aux=True))
-        return lambda batch: function(*state(), batch)
-    if keras.backend.backend() == "torch":
-        import torch
-
-        def look(batch):
-            values, kept = state()
-            # Layers without a seed draw from the one generator of the process.
-            with torch.random.fork_rng(devices=[]):
-                found = run(values, kept, batch)
-            return found, torch.autograd.grad(found[0], values, allow_unused=True)
-
-        return look
-    import tensorflow as tf
-
-    def look(batch):
-        values, kept = state()
-        with tf.GradientTape() as tape:
-            found = run(values, kept, batch)
-        gradients = tape.gradient(found[0], values)
-        return found, [
-            None if g is None else tf.convert_to_tensor(g) for g in gradients
-        ]
-
-    return look
-
-
-class Watcher(keras.callbacks.Callback):
-    """Stands in the training of a twin and measures each of its steps from outside.
-
-    Args:
-        batches: List of `(x, y, sample weights)`.
-        activations: Dict layer name → activation, of all layers that have one.
-        loss_of: Function `(model, x, y, w) -> loss`, that of the step.
-    """
-
-    def __init__(self, batches, activations, loss_of=None):
-        super().__init__()
-        self.steps = Steps(activations)
-        self._batches = batches
-        self._loss_of = loss_of or compiled_loss
-        self._look = None
-        self._step = None
-
-    def on_train_batch_begin(self, batch, logs=None):
-        model = self.model
-        if self._look is None:
-            self._look = looked_at(model, self._loss_of, self.steps.activations)
-        (loss, outputs), gradients = self._look(self._batches[batch])
-        outputs = {name: [array(o) for o in calls] for name, calls in outputs.items()}
-        paths = [v.path for v in model.trainable_variables]
-        known = zip(paths, gradients, strict=True)
-        known = {path: array(g) for path, g in known if g is not None}
-        before = values(model.trainable_variables)
-        self._step = float(array(loss)), before, known, outputs
-
-    def on_train_batch_end(self, batch, logs=None):
-        loss, before, gradients, outputs = self._step
-        after = values(self.model.trainable_variables)
-        self.steps.add(loss, before, after, gradients, outputs)
-
-
-def compiled_loss(model, x, y, w):
-    """Loss of a training step as `compile` has set it up."""
-    y_pred = model(x, training=True)
-    return model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=w, training=True)
+# --- values and weights ------------------------------------------------------------
 
 
 def values(variables):

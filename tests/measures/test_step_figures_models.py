@@ -4,9 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from step_models import BATCH
 from step_models import MODELS
-from step_models import STEPS
 from step_models import WORDS
 from step_models import Silent
 from step_models import X
@@ -14,15 +12,16 @@ from step_models import Y
 from step_models import compiled
 from step_models import layers
 from step_models import plain
-from step_reference import Watcher
 from step_reference import array
 from step_reference import check_record
 from step_reference import check_same
+from step_twin import Watcher
 
 from keras_practices.callbacks import TrainingMonitor
 from keras_practices.errors import KerasPracticesWarning
 
-BATCHES = [slice(start, start + BATCH) for start in range(0, BATCH * STEPS, BATCH)]
+# Epochs of one step: all of them are sampled.
+EPOCHS = 3
 
 
 def fit(make, x, y, *callbacks, **options):
@@ -30,7 +29,7 @@ def fit(make, x, y, *callbacks, **options):
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(3)
     model = make()
-    settings = {"batch_size": BATCH, "shuffle": False, "verbose": 0} | options
+    settings = {"epochs": EPOCHS, "shuffle": False, "verbose": 0} | options
     model.fit(x, y, callbacks=list(callbacks), **settings)
     return model
 
@@ -57,11 +56,7 @@ def test_every_figure_is_that_of_a_twin(name, backend):
     if name == "compiled" and backend == "torch":
         pytest.skip("needs a compiler of C++")
     make, x, y, activations = MODELS[name]
-    batches = [
-        (*keras.tree.map_structure(lambda array, cut=cut: array[cut], (x, y)), None)
-        for cut in BATCHES
-    ]
-    watcher = Watcher(batches, activations)
+    watcher = Watcher((x, y, None), activations)
     twin = fit(make, x, y, watcher)
     monitor = TrainingMonitor(every=1, overhead=1.0)
     model = fit(make, x, y, monitor)
@@ -86,7 +81,8 @@ def test_every_layer_with_weights_has_a_gradient():
 def test_figures_of_an_execution_are_those_of_its_last_step(backend):
     if backend == "torch":
         pytest.skip("Keras refuses steps_per_execution on PyTorch")
-    options = {"x": np.tile(X, (2, 1)), "y": np.tile(Y, (2, 1))}
+    options = {"x": np.tile(X, (6, 1)), "y": np.tile(Y, (6, 1))}
+    options |= {"batch_size": len(X), "epochs": 1}
     _, single = watched(plain, **options)
     _, several = watched(lambda: plain(steps_per_execution=2), **options)
     assert len(several.samples) == 2
@@ -199,7 +195,7 @@ def test_a_model_that_is_built_in_its_first_step():
     _, late = watched(make)
     _, early = watched(built)
     assert faults(late) == []
-    assert len(late.samples) == len(early.samples) == STEPS - 1
+    assert len(late.samples) == len(early.samples) == EPOCHS
     for line, expected in zip(late.samples, early.samples, strict=True):
         assert line == expected
 
@@ -266,7 +262,7 @@ def test_rematerialized_layers(backend):
 
 def check_gradient_descent(record, rate=0.1):
     """The update of gradient descent is the rate times the gradient."""
-    assert len(record.samples) == STEPS - 1
+    assert len(record.samples) == EPOCHS
     for line in record.samples:
         for figures in line["weights"].values():
             expected = rate * figures["gradient_norm"]
@@ -278,7 +274,7 @@ def check_gradient_descent(record, rate=0.1):
 
 
 def test_shares_of_finite_entries_are_exact():
-    """One word of five is poisoned; half of the batches hold it."""
+    """One word of five is poisoned; the second batch holds it."""
 
     def make():
         model = keras.Sequential(
@@ -295,10 +291,11 @@ def test_shares_of_finite_entries_are_exact():
         table.assign(poisoned)
         return compiled(model)
 
-    words = WORDS % 4
-    words[BATCH : 2 * BATCH, 0] = 4
+    words, y = np.tile(WORDS % 4, (3, 1)), np.tile(Y, (3, 1))
+    batch = slice(len(WORDS), 2 * len(WORDS))
+    words[batch, 0] = 4
     monitor = TrainingMonitor(every=1, overhead=1.0)
-    fit(make, words, Y, monitor)
+    fit(make, words, y, monitor, batch_size=len(WORDS), epochs=1)
     first, second = (line["weights"] for line in monitor.record.samples)
     table, kernel, bias = first.values()
     assert table["finite"] == pytest.approx(1 - 3 / 20)
@@ -310,7 +307,7 @@ def test_shares_of_finite_entries_are_exact():
     table, kernel, bias = second.values()
     # NaN times anything: the rows of the words of the batch, all biases, and of the
     # kernel the rows that the poisoned entries meet.
-    used = len(np.unique(words[BATCH : 2 * BATCH]))
+    used = len(np.unique(words[batch]))
     assert table["gradient_finite"] == pytest.approx(1 - used / 5)
     assert bias["gradient_finite"] == bias["finite"] == 0
     assert kernel["gradient_finite"] == kernel["finite"] == 0
