@@ -72,6 +72,7 @@ class Record:
     def __init__(self, directory: str | os.PathLike[str] | None = None):
         self.path: pathlib.Path | None = None
         self._file: TextIO | None = None
+        self._begun = False
         self.lines: list[dict[str, Any]] = []
         self._followers: list[Callable[[dict[str, Any]], None]] = []
         self._figures = 0
@@ -125,7 +126,10 @@ class Record:
         self.lines.append(line)
         if self.path is not None:
             if self._file is None:
-                self._file = self.path.open("w", encoding="utf-8")
+                # A line after `close` goes on where the file ended.
+                mode = "a" if self._begun else "w"
+                self._file = self.path.open(mode, encoding="utf-8")
+                self._begun = True
             self._file.write(json.dumps(line) + "\n")
             self._file.flush()
         for follower in self._followers:

@@ -236,3 +236,8 @@ def train_function(model, train_step):
 def square_sum(tensor):
     """Returns the sum of the squares of a tensor."""
     return jax.numpy.sum(jax.numpy.square(tensor))
+
+
+def replicas():
+    """Returns 1: losses are those of the global batch."""
+    return 1

@@ -226,3 +226,8 @@ def train_function(model, train_step):
 def square_sum(tensor):
     """Returns the sum of the squares of a tensor, by the quickest of the ways."""
     return 2 * tf.nn.l2_loss(tensor)
+
+
+def replicas():
+    """Returns by how much Keras divides a loss in the scope that we are called in."""
+    return tf.distribute.get_strategy().num_replicas_in_sync

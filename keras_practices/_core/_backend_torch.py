@@ -192,3 +192,8 @@ def train_function(model, train_step):
     Keras's own looks `train_step` up at each call, and may be compiled by PyTorch.
     """
     return lambda data: train_step(data[0])
+
+
+def replicas():
+    """Returns 1: losses are those of the batch."""
+    return 1

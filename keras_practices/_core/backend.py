@@ -56,6 +56,11 @@ def watched_apply(optimizer, watch):
     return _module().watched_apply(optimizer, watch)
 
 
+def replicas():
+    """Returns by how much Keras divides a loss in the scope that we are called in."""
+    return _module().replicas()
+
+
 def train_function(model, train_step):
     """Returns what `fit` can call in the place of `model.train_function`."""
     return _module().train_function(model, train_step)

@@ -121,8 +121,8 @@ class TrainingMonitor(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Starts a new record, looks at the model, and watches its train function."""
-        self._leave()
         self.broken = False
+        self._leave()
         self._begin()
 
     @guarded
@@ -169,13 +169,17 @@ class TrainingMonitor(keras.callbacks.Callback):
             if (epoch + 1) & epoch == 0:
                 self._write_histograms(model)
 
-    @guarded
     def on_train_end(self, logs=None):
         """Writes the last figures, closes the record, leaves the model."""
+        self._end()
+        # Also after a fault: nothing of ours stays on the model.
+        self._leave()
+
+    @guarded
+    def _end(self):
         budget = self._budget
         with budget.spending():
             self._write_histograms(self.model)
-        self._leave()
         self.record.add(
             "end",
             status="completed",

@@ -176,12 +176,13 @@ def rematerialized(model):
 
 
 @contextlib.contextmanager
-def shadowed(layers, shadow):
-    """Puts another `call` on layers while the context is open, and takes it off.
+def shadowed(layers, shadow, name="call"):
+    """Puts another method on layers while the context is open, and takes it off.
 
     Args:
-        layers: List of Keras layers.
-        shadow: Function `(layer, its call) -> the call in its place`.
+        layers: List of Keras layers, or of other objects.
+        shadow: Function `(layer, its method) -> the method in its place`.
+        name: Name of the method.
 
     Yields:
         None.
@@ -189,16 +190,16 @@ def shadowed(layers, shadow):
     before = []
     try:
         for layer in layers:
-            before.append((layer, layer.__dict__.get("call")))
+            before.append((layer, layer.__dict__.get(name)))
             # Past Keras's attribute tracking: this is no state of the layer.
-            layer.__dict__["call"] = shadow(layer, layer.call)
+            layer.__dict__[name] = shadow(layer, getattr(layer, name))
         yield
     finally:
         for layer, own in before:
             if own is None:
-                layer.__dict__.pop("call", None)
+                layer.__dict__.pop(name, None)
             else:
-                layer.__dict__["call"] = own
+                layer.__dict__[name] = own
 
 
 def activation_name(layer):

@@ -123,7 +123,7 @@ class Probe:
                 training=False,
             )
         penalty = regularization_loss(self._model.trainable_variables)
-        return {"data": data, "penalty": penalty}
+        return {"data": data * backend.replicas(), "penalty": penalty}
 
     @contextlib.contextmanager
     def _noting(self, what):

@@ -30,7 +30,7 @@ def data_and_penalty(model, x, y, sample_weight, training):
         data = model.compute_loss(
             x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=training
         )
-    return data, regularization_loss(model.trainable_variables)
+    return data * backend.replicas(), regularization_loss(model.trainable_variables)
 
 
 def measure_losses(model, x, y, sample_weight=None, *, training=False):

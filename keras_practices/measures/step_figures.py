@@ -134,9 +134,8 @@ class StepFigures:
         with shadowed(layers, self._watched_call), contextlib.ExitStack() as stack:
             for optimizer in _optimizers(self._model):
                 name, function = backend.watched_apply(optimizer, self)
-                # Past Keras's attribute tracking: this is no state of the optimizer.
-                optimizer.__dict__[name] = function
-                stack.callback(optimizer.__dict__.pop, name)
+                hook = shadowed([optimizer], lambda *_, hook=function: hook, name)
+                stack.enter_context(hook)
             yield
 
     def _watched_call(self, layer, original):

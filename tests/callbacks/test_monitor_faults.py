@@ -275,3 +275,18 @@ def test_events_that_cannot_be_written_are_one_warning(tmp_path, monkeypatch):
     (fault,) = record.of_kind("fault")
     assert "no space for events" in fault["why"]
     assert record.end["status"] == "completed"
+
+
+@pytest.mark.filterwarnings("ignore::keras_practices.errors.KerasPracticesWarning")
+def test_a_monitor_that_broke_between_epochs_leaves_the_model(monkeypatch):
+    def broken(self, epoch, *rest):
+        if epoch:
+            raise OSError("broken")
+        return {}
+
+    model, monitor = shared_model(), TrainingMonitor()
+    monkeypatch.setattr(training_monitor.EpochWriter, "write_epoch", broken)
+    fit(model, monitor)
+    assert monitor.broken
+    assert not isinstance(model.train_function, WatchedFunction)
+    assert "reset_metrics" not in vars(model)

@@ -118,3 +118,12 @@ def test_a_writable_folder_holds_no_trace(tmp_path):
     folder = writable_folder("Owner", "folder", str(tmp_path / "a" / "b"))
     assert folder == tmp_path / "a" / "b"
     assert list(folder.iterdir()) == []
+
+
+def test_a_line_after_close_is_added_to_the_file(tmp_path):
+    record = Record(tmp_path)
+    record.add("epoch", epoch=1)
+    record.close()
+    record.add("epoch", epoch=2)
+    record.close()
+    assert [line["epoch"] for line in Record.load(tmp_path).epochs] == [1, 2]
