@@ -127,9 +127,10 @@ class Record:
         if self.path is not None:
             if self._file is None:
                 # A line after `close` goes on where the file ended.
-                mode = "a" if self._begun else "w"
-                self._file = self.path.open(mode, encoding="utf-8")
-                self._begun = True
+                if not self._begun:
+                    self.path.write_text("", encoding="utf-8")
+                    self._begun = True
+                self._file = self.path.open("a", encoding="utf-8")
             self._file.write(json.dumps(line) + "\n")
             self._file.flush()
         for follower in self._followers:
