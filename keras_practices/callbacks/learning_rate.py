@@ -69,7 +69,8 @@ class _Decay(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """Finds the rate to start from; refuses an optimizer that holds a schedule."""
         optimizer = self.model.optimizer
-        current = self._current_rate(optimizer)
+        remedy = "Compile with a float as learning_rate, or leave this callback out."
+        current = plain_rate(self, optimizer, remedy)
         self._initial = self._starting_rate(optimizer, current)
         self._schedule = self._make_schedule(self._initial)
         self._step = _steps_of(optimizer)
@@ -99,22 +100,6 @@ class _Decay(keras.callbacks.Callback):
         self._pending = []
         if logs is not None:
             logs["learning_rate"] = self._rate
-
-    def _current_rate(self, optimizer):
-        try:
-            rate = optimizer.learning_rate
-        except AttributeError:  # a MultiOptimizer has several
-            rate = None
-        if not isinstance(rate, keras.Variable):
-            raise type_error(
-                self,
-                "optimizer",
-                "an optimizer with one plain learning rate, not one that holds a "
-                "schedule, a function, or several optimizers",
-                optimizer,
-                "Compile with a float as learning_rate, or leave this callback out.",
-            )
-        return float(ops.convert_to_numpy(rate))
 
     def _starting_rate(self, optimizer, current):
         if self.initial_learning_rate is not None:
@@ -164,6 +149,33 @@ class _Decay(keras.callbacks.Callback):
     def from_config(cls, config: dict[str, Any]) -> "_Decay":
         """Builds the callback from what `get_config` returned."""
         return cls(**config)
+
+
+def plain_rate(owner, optimizer, remedy):
+    """Returns the learning rate of an optimizer that holds one number.
+
+    Args:
+        owner: Callback that the message begins with.
+        optimizer: A Keras optimizer.
+        remedy: What to do otherwise.
+
+    Raises:
+        TypeError: it holds a schedule, a function, or several optimizers.
+    """
+    try:
+        rate = optimizer.learning_rate
+    except AttributeError:  # a MultiOptimizer has several
+        rate = None
+    if not isinstance(rate, keras.Variable):
+        raise type_error(
+            owner,
+            "optimizer",
+            "an optimizer with one plain learning rate, not one that holds a "
+            "schedule, a function, or several optimizers",
+            optimizer,
+            remedy,
+        )
+    return float(ops.convert_to_numpy(rate))
 
 
 def _steps_of(optimizer):

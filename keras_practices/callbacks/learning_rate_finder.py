@@ -12,10 +12,10 @@ from keras import ops
 from keras_practices._core.optional import require
 from keras_practices._core.validation import check_integer
 from keras_practices._core.validation import check_number
-from keras_practices._core.validation import type_error
 from keras_practices._core.validation import value_error
 from keras_practices.callbacks.batch_loss import BatchLoss
 from keras_practices.callbacks.guard import guarded
+from keras_practices.callbacks.learning_rate import plain_rate
 from keras_practices.errors import KerasPracticesWarning
 from keras_practices.errors import UsageError
 from keras_practices.measures.capture import all_layers
@@ -125,7 +125,7 @@ class LRFinder(keras.callbacks.Callback):
         """Keeps a copy of everything that the test will change."""
         model = check_model("LRFinder", self.model)
         optimizer = model.optimizer
-        self._check_rate(optimizer)
+        plain_rate(self, optimizer, "Compile with a float as learning_rate for it.")
         if not optimizer.built:
             _check_layers(model)
             optimizer.build(model.trainable_variables)
@@ -181,21 +181,6 @@ class LRFinder(keras.callbacks.Callback):
         if self._kept is not None:
             self._kept.put_back()
             self._kept = None
-
-    def _check_rate(self, optimizer):
-        try:
-            rate = optimizer.learning_rate
-        except AttributeError:  # a MultiOptimizer has several
-            rate = None
-        if not isinstance(rate, keras.Variable):
-            raise type_error(
-                self,
-                "optimizer",
-                "an optimizer with one plain learning rate, not one that holds a "
-                "schedule, a function, or several optimizers",
-                optimizer,
-                "Compile with a float as learning_rate for the test.",
-            )
 
     def _settle(self):
         """Puts back what an interrupted test has left behind."""

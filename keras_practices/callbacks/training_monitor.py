@@ -39,13 +39,14 @@ class TrainingMonitor(keras.callbacks.Callback):
       the validation loss, layers on the probe; after epochs 1, 2, 4, 8, … and the
       last one histograms of activations and gradients, and the first layer's filters.
 
-    Training goes on as without it: the same weights, seeds, history and saved model.
+    Training goes on as without it: the same weights, seeds, history and saved model
+    (to float32 rounding, where a compiler fuses the sampled step in another way).
     Steps that are not sampled run the model's own compiled function. A fault inside
     the monitor becomes one warning, and what can still be recorded is.
 
     State: `record`, line by line in `directory`; in memory a bounded share of it.
     Cost: the first sample compiles a second train function (on JAX this takes as long
-    as the first); after that a sampled step costs 3 to 25 % more than a plain one. The
+    as the first); after that a sampled step reads gradients and weights once more. The
     monitor measures its own share of the time, samples ten times less often while it
     is above `overhead`, and writes it down at the end.
 

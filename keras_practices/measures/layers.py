@@ -107,28 +107,6 @@ def _figures_of(activation, arrays):
     return figures
 
 
-def measure_histograms(calls, bins=40):
-    """Returns histograms of the layers that `measure_layers` measures.
-
-    Args:
-        calls: From `run_captured`.
-        bins: Number of bins over the range of each layer's finite entries.
-
-    Returns:
-        Dict layer name → `(edges, counts)` as lists.
-    """
-    histograms = {}
-    for call in calls:
-        array = _as_float(call.outputs)
-        if activation_name(call.layer) is None or array is None:
-            continue
-        finite = array[np.isfinite(array)]
-        if finite.size:
-            counts, edges = np.histogram(finite, bins=bins)
-            histograms[call.layer.name] = (edges.tolist(), counts.tolist())
-    return histograms
-
-
 def measure_first_inputs(calls, inputs):
     """Measures what reaches the first layers that multiply by a kernel.
 

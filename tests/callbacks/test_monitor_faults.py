@@ -10,6 +10,11 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from linear_model import X
+from linear_model import Y
+from linear_model import fit
+from linear_model import linear_model
+from linear_model import shared_model
 
 from keras_practices._core.train_function import WatchedFunction
 from keras_practices.callbacks import TrainingMonitor
@@ -18,39 +23,12 @@ from keras_practices.errors import KerasPracticesWarning
 from keras_practices.measures.step_figures import StepFigures
 from keras_practices.record import Record
 
-RNG = np.random.default_rng(3)
-X = RNG.normal(size=(40, 4)).astype("float32")
-Y = (X[:, :1] - 2 * X[:, 1:2] + 0.5).astype("float32")
-
-
-def linear_model(optimizer=None, **arguments):
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
-    model.compile(optimizer or keras.optimizers.SGD(0.1), "mse", **arguments)
-    return model
-
-
-@functools.cache
-def _shared():
-    return linear_model()
-
-
-def shared_model():
-    """A model that is compiled once for all tests, at its start again."""
-    _shared().set_weights([np.full((4, 1), 0.3), np.zeros(1)])
-    return _shared()
-
 
 @functools.cache
 def weights_after(epochs):
     model = shared_model()
     fit(model, epochs=epochs)
     return model.get_weights()
-
-
-def fit(model, *callbacks, **arguments):
-    """Three batches an epoch."""
-    arguments = {"batch_size": 16, "shuffle": False, "verbose": 0} | arguments
-    return model.fit(X, Y, callbacks=list(callbacks), **arguments)
 
 
 def same(one, other):

@@ -1,11 +1,14 @@
 """Rates of the steps, the log of the steps by itself, and what it holds in memory."""
 
-import functools
-
 import keras
 import numpy as np
 import pytest
 from keras import ops
+from linear_model import X
+from linear_model import Y
+from linear_model import fit
+from linear_model import linear_model
+from linear_model import shared_model
 
 from keras_practices import record as record_module
 from keras_practices._core.train_function import Step
@@ -16,31 +19,6 @@ from keras_practices.callbacks.step_log import StepLog
 from keras_practices.record import Record
 
 RNG = np.random.default_rng(0)
-X = RNG.normal(size=(40, 4)).astype("float32")
-Y = (X[:, :1] - 2 * X[:, 1:2] + 0.5).astype("float32")
-
-
-def linear_model(optimizer=None, **arguments):
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
-    model.compile(optimizer or keras.optimizers.SGD(0.1), "mse", **arguments)
-    return model
-
-
-@functools.cache
-def _shared():
-    return linear_model()
-
-
-def shared_model():
-    """A model that is compiled once for all tests, at its start again."""
-    _shared().set_weights([np.full((4, 1), 0.3), np.zeros(1)])
-    return _shared()
-
-
-def fit(model, *callbacks, **arguments):
-    """Three batches an epoch."""
-    arguments = {"batch_size": 16, "shuffle": False, "verbose": 0} | arguments
-    return model.fit(X, Y, callbacks=list(callbacks), **arguments)
 
 
 # --- rates -------------------------------------------------------------------------

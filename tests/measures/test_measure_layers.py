@@ -7,9 +7,10 @@ from keras import ops
 from keras_practices.measures.layers import first_kernel
 from keras_practices.measures.layers import input_tensors
 from keras_practices.measures.layers import measure_first_inputs
-from keras_practices.measures.layers import measure_histograms
 from keras_practices.measures.layers import measure_layers
 from keras_practices.measures.layers import run_captured
+from keras_practices.measures.probe import BINS
+from keras_practices.measures.probe import histogram
 
 X = np.array([[2.0, -1.0, 0.5], [-1.0, -2.0, 9.0], [4.0, 0.0, -9.0]], "float32")
 
@@ -63,12 +64,10 @@ def test_channels_of_images_and_shared_layers():
 
 
 def test_histograms_count_finite_entries():
-    model = keras.Sequential([keras.Input((3,)), layers.ReLU(name="relu")])
-    x = X.copy()
-    x[0, 0] = np.inf
-    edges, counts = measure_histograms(run(model, x)[0], bins=9)["relu"]
-    assert sum(counts) == 8
-    assert (edges[0], edges[-1], len(edges)) == (0.0, 9.0, 10)
+    edges, counts = histogram(np.array([0.0, np.inf, 1.0, 9.0, np.nan]))
+    assert sum(counts) == 3
+    assert (edges[0], edges[-1], len(edges)) == (0.0, 9.0, BINS + 1)
+    assert histogram(np.array([np.nan])) is None
 
 
 SCALERS = {
