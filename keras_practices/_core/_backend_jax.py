@@ -5,6 +5,7 @@ import itertools
 
 import jax
 import jax.extend
+import jax.numpy as jnp
 import keras
 import numpy as np
 
@@ -135,6 +136,11 @@ class CallTap:
         self._rate = None
         self._passed_on = None
 
+    @property
+    def settled(self):
+        """True when nothing is waited for any more."""
+        return self._mean.settled
+
     def before(self, args, touched):
         """Returns `(arguments, rate, total and count of the mean where touched)`."""
         state, iterator = args
@@ -168,7 +174,7 @@ class CallTap:
         if weight is None:
             # A copy: the next step is given the state to write into.
             count = state[3][self._places[id(mean.trackers[0])][1]]
-            return loss, jax.numpy.copy(count), True
+            return loss, jnp.copy(count), True
         return loss, weight, False
 
     def again(self, given, error):
@@ -187,11 +193,20 @@ class CallTap:
         self._reading = True
         for data in iterator:
             self._reading = False
-            leaf = next((x for x in jax.tree.leaves(data) if np.ndim(x)), None)
-            self._rows.append(0 if leaf is None else leaf.shape[0])
+            self._rows.append(_rows(data))
             self._batches.append(data)
             yield data
             self._reading = True
+
+
+def _rows(data):
+    """Rows of a batch: the first length in it."""
+    first = data[0] if isinstance(data, list | tuple) and data else data
+    shape = getattr(first, "shape", None)
+    if not shape:
+        shaped = (x for x in jax.tree.leaves(data) if np.ndim(x))
+        shape = getattr(next(shaped, None), "shape", (0,))
+    return shape[0]
 
 
 def _places(tracker, variables):
@@ -233,9 +248,44 @@ def train_function(model, train_step):
     return made_by_keras(model, train_step)
 
 
+def shaped(tensor, *shape):
+    """Returns an array in float32 and in another shape."""
+    return jnp.reshape(tensor, shape).astype("float32")
+
+
+def joined(tensors):
+    """Returns arrays as one, along the first axis."""
+    return jnp.concatenate(tensors)
+
+
+def stacked(scalars):
+    """Returns scalars as an array of rank 1."""
+    return jnp.stack(scalars)
+
+
+def size(tensor):
+    """Returns the number of entries, as a float32 scalar."""
+    return jnp.float32(tensor.size)
+
+
+def total(tensor):
+    """Returns the sum of all entries, as a float32 scalar; of flags their number."""
+    return jnp.sum(tensor, dtype="float32")
+
+
+def square_distance(old, new):
+    """Returns the sum of the squares of `new - old`."""
+    return square_sum(new - old)
+
+
+def alive(rows):
+    """Returns 1.0 for each column with an entry that is above zero or NaN, else 0.0."""
+    return ((rows > 0) | jnp.isnan(rows)).any(0).astype("float32")
+
+
 def square_sum(tensor):
     """Returns the sum of the squares of a tensor."""
-    return jax.numpy.sum(jax.numpy.square(tensor))
+    return jnp.sum(jnp.square(tensor))
 
 
 def replicas():

@@ -1,5 +1,7 @@
 """Gradients and compilation on TensorFlow."""
 
+import contextlib
+
 import keras
 import tensorflow as tf
 
@@ -148,6 +150,11 @@ class CallTap:
         self._traced = not model.run_eagerly
         self._spread = model.distribute_strategy.num_replicas_in_sync > 1
 
+    @property
+    def settled(self):
+        """True when nothing is waited for any more."""
+        return self._mean.settled
+
     def before(self, args, touched):
         """Returns `(arguments, rate, total and count of the mean where touched)`."""
         base = None
@@ -202,7 +209,10 @@ def _reader(variable):
 
 
 def floats(scalars):
-    """Returns Python floats of scalars."""
+    """Returns Python floats of scalars, fetched together."""
+    if scalars and all(isinstance(s, tf.Tensor) for s in scalars):
+        with contextlib.suppress(tf.errors.InvalidArgumentError):  # of several kinds
+            return tf.stack(scalars).numpy().astype("float64").tolist()
     return [float(scalar) for scalar in scalars]
 
 
@@ -221,6 +231,43 @@ def seldom(predicate, usual, rare):
 def train_function(model, train_step):
     """Returns a function that `fit` can call in the place of `model.train_function`."""
     return made_by_keras(model, train_step)
+
+
+def shaped(tensor, *shape):
+    """Returns a tensor in float32 and in another shape."""
+    return tf.reshape(tf.cast(tensor, tf.float32), shape)
+
+
+def joined(tensors):
+    """Returns tensors as one, along the first axis."""
+    return tf.concat(tensors, 0)
+
+
+def stacked(scalars):
+    """Returns scalars as a tensor of rank 1."""
+    return tf.stack(scalars)
+
+
+def size(tensor):
+    """Returns the number of entries, as a float32 scalar."""
+    return tf.cast(tf.size(tensor), tf.float32)
+
+
+def total(tensor):
+    """Returns the sum of all entries, as a float32 scalar; of flags their number."""
+    return tf.reduce_sum(tf.cast(tensor, tf.float32))
+
+
+def square_distance(old, new):
+    """Returns the sum of the squares of `new - old`."""
+    return square_sum(new - old)
+
+
+def alive(rows):
+    """Returns 1.0 for each column with an entry that is above zero or NaN, else 0.0."""
+    # TensorFlow's optimizer turns "not below or equal" into "above", which NaN is not.
+    seen = tf.logical_or(rows > 0, tf.math.is_nan(rows))
+    return tf.cast(tf.reduce_any(seen, 0), tf.float32)
 
 
 def square_sum(tensor):

@@ -119,19 +119,28 @@ class CallTap:
     """Reads scalars around a call of a train function; see `backend.call_tap`."""
 
     def __init__(self, model, rate, trackers):
-        self._rate_variable = rate
+        self._rate_tensor = None if rate is None else rate.value.detach()
+        self._rate, self._version = None, None
         self._mean = LossMean(trackers)
+
+    @property
+    def settled(self):
+        """True when nothing is waited for any more."""
+        return self._mean.settled
 
     def before(self, args, touched):
         """Returns `(arguments, rate, total and count of the mean where touched)`."""
-        shaped = (x for x in keras.tree.flatten(args[0]) if getattr(x, "ndim", 0))
-        leaf = next(shaped, None)
-        self._rows = [0 if leaf is None else leaf.shape[0]]
-        rate, base = self._rate_variable, None
+        self._rows = [_rows(data) for data in args[0]]
+        base, tensor = None, self._rate_tensor
+        # PyTorch counts the writes into a tensor: a scalar is read where it is new.
+        if tensor is not None and tensor._version != self._version:
+            self._version = tensor._version
+            # On a GPU the number would have to be waited for.
+            self._rate = tensor.clone() if tensor.is_cuda else float(tensor)
         if touched and self._mean.trackers:
             base = _total_and_count(self._mean.trackers[0])
             self._mean.begin(base[1])
-        return args, None if rate is None else rate.value.detach().clone(), base
+        return args, self._rate, base
 
     def after(self, result):
         """Returns `(loss in the logs, its weight, whether that is the epoch's)`."""
@@ -152,6 +161,16 @@ class CallTap:
     def again(self, given, error):
         """Returns None: what was run cannot be taken back."""
         return None
+
+
+def _rows(data):
+    """Rows of a batch: the first length in it."""
+    first = data[0] if isinstance(data, list | tuple) and data else data
+    shape = getattr(first, "shape", None)
+    if not shape:
+        shaped = (x for x in keras.tree.flatten(data) if getattr(x, "ndim", 0))
+        shape = getattr(next(shaped, None), "shape", (0,))
+    return shape[0]
 
 
 def _total_and_count(tracker):
@@ -180,10 +199,46 @@ def seldom(predicate, usual, rare):
     return usual() if known and not bool(predicate) else rare()
 
 
+def shaped(tensor, *shape):
+    """Returns a tensor in float32 and in another shape, without a copy if it can."""
+    return tensor.reshape(shape).float()
+
+
+def joined(tensors):
+    """Returns tensors as one, along the first axis."""
+    return torch.cat(tensors)
+
+
+def stacked(scalars):
+    """Returns scalars as a tensor of rank 1."""
+    return torch.stack(scalars)
+
+
+def size(tensor):
+    """Returns the number of entries, as a float32 scalar."""
+    return torch.tensor(float(tensor.numel()), device=tensor.device)
+
+
+def total(tensor):
+    """Returns the sum of all entries, as a float32 scalar; of flags their number."""
+    return tensor.sum(dtype=torch.float32)
+
+
 def square_sum(tensor):
     """Returns the sum of the squares of a tensor, read once and without a copy."""
     flat = tensor.reshape(-1)
     return torch.dot(flat, flat)
+
+
+def square_distance(old, new):
+    """Returns the sum of the squares of `new - old`; `old` is a copy, and used up."""
+    return square_sum(old.sub_(new))
+
+
+def alive(rows):
+    """Returns 1.0 for each column with an entry that is above zero or NaN, else 0.0."""
+    # The largest is NaN where one is, and NaN is not below.
+    return (~(rows.amax(0) <= 0)).float()
 
 
 def train_function(model, train_step):

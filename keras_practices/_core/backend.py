@@ -83,13 +83,14 @@ def call_tap(model, rate, trackers):
         trackers: `keras.metrics.Mean` objects, one of which may track the loss.
 
     Returns:
-        Object with three methods. `before(args, touched)` gives `(args for the call,
-        rate, (total, count) of the mean loss)`, the last one None unless `touched`:
-        whether metrics may have been written since the last call. `after(result)`
-        gives `(loss in the logs, weight, cumulative)`; a weight of None says that the
-        logs hold the loss of the batch itself, `cumulative` that the weight is a sum
-        over the epoch. `again(args, error)` gives arguments to repeat a call with
-        that raised, or None where part of it was run.
+        Object with `settled`, False as long as calls are waited for, and three methods.
+        `before(args, touched)` gives `(args for the call, rate, (total, count) of the
+        mean loss)`, the last one None unless `touched`: whether metrics may have been
+        written since the last call. `after(result)` gives `(loss in the logs, weight,
+        cumulative)`; a weight of None says that the logs hold the loss of the batch
+        itself, `cumulative` that the weight is a sum over the epoch. `again(args,
+        error)` gives arguments to repeat a call with that raised, or None where part
+        of it was run.
     """
     return _module().CallTap(model, rate, trackers)
 
@@ -104,9 +105,48 @@ def wait_for(tree):
     _module().wait_for(tree)
 
 
+# Sums for the figures of a step. PyTorch runs them one by one, and there `keras.ops`
+# would take longer than the sum.
+
+
+def shaped(tensor, *shape):
+    """Returns a tensor in float32 and in another shape."""
+    return _module().shaped(tensor, *shape)
+
+
+def joined(tensors):
+    """Returns tensors as one, along the first axis."""
+    return _module().joined(tensors)
+
+
+def stacked(scalars):
+    """Returns scalars as a tensor of rank 1."""
+    return _module().stacked(scalars)
+
+
+def size(tensor):
+    """Returns the number of entries, as a float32 scalar."""
+    return _module().size(tensor)
+
+
+def total(tensor):
+    """Returns the sum of all entries, as a float32 scalar; of flags their number."""
+    return _module().total(tensor)
+
+
 def square_sum(tensor):
     """Returns the sum of the squares of a float tensor, a scalar."""
     return _module().square_sum(tensor)
+
+
+def square_distance(old, new):
+    """Returns the sum of the squares of `new - old`, and may write into `old`."""
+    return _module().square_distance(old, new)
+
+
+def alive(rows):
+    """Returns 1.0 for each column with an entry that is above zero or NaN, else 0.0."""
+    return _module().alive(rows)
 
 
 def seldom(predicate, usual, rare):

@@ -20,9 +20,12 @@ from keras_practices._core.fit_internals import rate_variable
 
 # Under which the figures of a step leave it; taken out before `fit` sees the logs.
 FIGURES = "__keras_practices__"
+# Steps that pass at most, and seconds, before the listeners hear of them.
+MOST_NOTES = 100
+MOST_SECONDS = 1.0
 # Pairs of a sampled and a plain step that are timed, and how many of them are kept.
 _TIMED_FIRST = 5
-_TIMED_EVERY = 8
+_TIMED_EVERY = 40
 _TIMED_KEPT = 9
 
 
@@ -46,9 +49,10 @@ class WatchedFunction:
     last listener leaves, when an exception comes out of a step, and else at the next
     `fit`.
 
-    Several listeners share one. A listener has `wants_sample() -> bool`,
-    `took_step(step, figures)`, `interrupted()`, `lost(what, error)` and
-    `failed(error)`.
+    Several listeners share one. A listener has `steps_to_sample() -> int` (0: the next
+    step), `took_step(step, figures)`, `interrupted()`, `lost(what, error)` and
+    `failed(error)`. It hears of a sampled step at once, of others some steps later, or
+    when it calls `deliver`.
 
     Args:
         model: The model in `fit`.
@@ -73,6 +77,10 @@ class WatchedFunction:
         self._epochs = None
         self._touched = True
         self._wanting = []
+        self._notes = []
+        self._quick = 0
+        self._due = 0.0
+        self._tap_seconds = 0.0
         self._called = set()
         self._timed = {True: [], False: []}
         self._time_next = False
@@ -94,6 +102,10 @@ class WatchedFunction:
 
     def leave(self, listener):
         """Takes a listener off; the last one puts the model's own function back."""
+        self.deliver()
+        self._take_off(listener)
+
+    def _take_off(self, listener):
         if listener in self._listeners:
             self._listeners.remove(listener)
         if not self._listeners:
@@ -104,9 +116,8 @@ class WatchedFunction:
         self._listeners = []
         if self.model.train_function is self:
             self.model.train_function = self.plain
-        known = self.model.__dict__
-        if getattr(known.get("reset_metrics"), "owner", None) is self:
-            del known["reset_metrics"]
+        if self._hears_resets:
+            del self.model.__dict__["reset_metrics"]
 
     def of_this_fit(self):
         """False when a later `fit` runs: each has a `History`, or begins it anew."""
@@ -114,6 +125,11 @@ class WatchedFunction:
         if history is not self._history:
             return False
         return self._epochs is None or history.epoch is self._epochs
+
+    @property
+    def _hears_resets(self):
+        known = self.model.__dict__.get("reset_metrics")
+        return getattr(known, "owner", None) is self
 
     def _watch_resets(self):
         """Hears of `evaluate` and others that write the mean loss between steps."""
@@ -145,13 +161,13 @@ class WatchedFunction:
             return self.plain(*args)
         if is_train_on_batch(sys._getframe(1)):
             return self.plain(*args)
-        self._epochs = getattr(self._history, "epoch", None)
         try:
             return self._step(args)
         except backend.end_of_data():
             raise
         except BaseException:
             # `fit` ends here without a further hook.
+            self.deliver()
             listeners = list(self._listeners)
             self.close()
             for listener in listeners:
@@ -160,15 +176,36 @@ class WatchedFunction:
             raise
 
     def _step(self, args):
+        """Takes a step; most find nothing due and cost some microseconds."""
+        if self._quick and not self._touched and time.perf_counter() < self._due:
+            self._quick -= 1
+            try:
+                given, rate, _ = self._tap.before(args, False)
+            except Exception as error:
+                self._fail(error)
+                return self.plain(*args)
+            result = self.plain(*given)
+            try:
+                self._notes.append((self._tap.after(result), rate))
+            except Exception as error:
+                self._fail(error)
+            return result
+        return self._planned_step(args)
+
+    def _planned_step(self, args):
+        """Takes a step that is sampled or timed, or after which one may be."""
+        self._epochs = getattr(self._history, "epoch", None)
         # Time of this thread on a core: waiting for the device is no cost of ours.
         busy = time.thread_time()
         sampled = timed = False
         given, rate, base = args, None, None
         with self._failing():
-            sampled = self._sampled()
-            touched, self._touched = self._touched, False
-            given, rate, base = self._tap.before(args, touched)
+            sampled = self._plan()
             timed = self._is_timed(sampled)
+            touched, self._touched = self._touched, False
+            tapped = time.thread_time()
+            given, rate, base = self._tap.before(args, touched)
+            tapped = time.thread_time() - tapped
             if timed:
                 backend.wait_for(args)
         self.seconds += time.thread_time() - busy
@@ -182,9 +219,20 @@ class WatchedFunction:
         busy = time.thread_time()
         vector = self._take_vector(result) if sampled else None
         with self._failing():
-            self._tell(result, rate, base, sampled, vector)
+            settled = self._tap.settled
+            loss, weight, cumulative = self._tap.after(result)
+            if settled and not touched:
+                self._tap_seconds = tapped + time.thread_time() - busy
+            self._tell(Step(loss, weight, rate, cumulative, base), sampled, vector)
         self.seconds += time.thread_time() - busy
         return result
+
+    def deliver(self):
+        """Tells the listeners of the steps they have not heard of yet."""
+        notes, self._notes = self._notes, []
+        self.seconds += len(notes) * self._tap_seconds
+        for (loss, weight, cumulative), rate in notes:
+            self._tell(Step(loss, weight, rate, cumulative), False, None)
 
     def _sample(self, given):
         """Takes a step with the instrumented function, or with the other one."""
@@ -215,31 +263,41 @@ class WatchedFunction:
         logs = result[0] if isinstance(result, tuple) else result
         return logs.pop(FIGURES, None) if isinstance(logs, dict) else None
 
-    def _tell(self, result, rate, base, sampled, vector):
-        loss, weight, cumulative = self._tap.after(result)
+    def _tell(self, step, sampled, vector):
         if sampled:
             self.samples += 1
             for what, error in self._figures.take_faults():
                 self._lose(what, error)
             self._cannot_sample = vector is None
-        plain = Step(loss, weight, rate, cumulative, base)
-        step = dataclasses.replace(plain, vector=vector) if sampled else plain
-        for listener in list(self._listeners):
+        sample = dataclasses.replace(step, vector=vector) if sampled else step
+        for listener in tuple(self._listeners):
             wanted = listener in self._wanting
-            with self._failing(listener):
-                listener.took_step(step if wanted else plain, self._figures)
+            try:
+                listener.took_step(sample if wanted else step, self._figures)
+            except Exception as error:
+                self._dismiss(listener, error)
 
     # --- sampling ------------------------------------------------------------
 
-    def _sampled(self):
-        self._wanting = []
+    def _plan(self):
+        """Returns whether the next step is sampled; counts the quick ones after it."""
+        self.deliver()
+        self._wanting, ahead = [], [MOST_NOTES]
         for listener in tuple(self._listeners):
             try:
-                if listener.wants_sample():
-                    self._wanting.append(listener)
+                steps = listener.steps_to_sample()
             except Exception as error:
                 self._dismiss(listener, error)
-        return bool(self._wanting) and not self._cannot_sample
+                continue
+            if steps > 0:
+                ahead.append(steps)
+            else:
+                self._wanting.append(listener)
+        sampled = bool(self._wanting) and not self._cannot_sample
+        # What comes after a sample is known when the listeners have it.
+        self._quick = 0 if sampled or not self._hears_resets else min(ahead) - 1
+        self._due = time.perf_counter() + MOST_SECONDS
+        return sampled
 
     def _prepare(self):
         """Makes the second function; it is compiled when it is called."""
@@ -297,11 +355,14 @@ class WatchedFunction:
         try:
             yield
         except Exception as error:
-            for listener in listeners or tuple(self._listeners):
-                self._dismiss(listener, error)
+            self._fail(error, *listeners)
+
+    def _fail(self, error, *listeners):
+        for listener in listeners or tuple(self._listeners):
+            self._dismiss(listener, error)
 
     def _dismiss(self, listener, error):
-        self.leave(listener)
+        self._take_off(listener)
         listener.failed(error)
 
     def _lose(self, what, error):

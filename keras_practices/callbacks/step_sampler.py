@@ -9,9 +9,11 @@ from keras_practices.measures.capture import rematerialized
 from keras_practices.measures.step_figures import ACTIVATION_ROWS
 from keras_practices.measures.step_figures import StepFigures
 
-# Steps between two lines of batch losses in the record, and seconds.
+# Steps between two lines of batch losses in the record, samples that are written
+# together, and seconds after which what there is is written.
 STEPS_A_LINE = 200
-SECONDS_A_LINE = 5.0
+SAMPLES_A_BLOCK = 8
+SECONDS_A_LINE = 2.0
 # Newest steps that are not asked for their loss: the device may still compute them.
 IN_FLIGHT = 4
 # Times the distance of samples when the monitor is over its budget.
@@ -25,6 +27,9 @@ HELD = 1000
 
 class StepSampler:
     """Listens to a watched train function for one `fit`.
+
+    Lines are written in blocks: between two steps of the model, whose weights have
+    filled the processor's cache, the same work takes several times as long.
 
     Args:
         model: The model in `fit`.
@@ -70,21 +75,19 @@ class StepSampler:
 
     # --- what the train function tells ---------------------------------------
 
-    def wants_sample(self):
-        """True when the step to come is to be sampled."""
-        if self.steps < self._next_sample:
-            return False
+    def steps_to_sample(self):
+        """Number of steps before the next one that is to be sampled."""
+        ahead = self._next_sample - self.steps
+        if ahead > 0:
+            return ahead
         # The last batch of an epoch is mostly a smaller one, and another shape would
         # be another compilation.
         known = self._steps_per_epoch
-        return (
-            not known
-            or known <= self._execution
-            or (self.batches + self._execution < known)
-        )
+        several = known and known > self._execution
+        return int(bool(several and self.batches + self._execution >= known))
 
     def took_step(self, step, figures):
-        """Notes a step; writes the sample before it, which is computed by now."""
+        """Notes a step; writes what is due."""
         self.steps += 1
         executed = self._execution
         if self._steps_per_epoch:
@@ -96,14 +99,21 @@ class StepSampler:
         else:
             self._log.add(step, self.batches, executed)
         if step.vector is not None:
-            self._write_samples()
             self._samples.append((self.steps, self.batches, step.vector, figures))
             self._next_sample = self._step_after()
-        late = time.perf_counter() - self._written > SECONDS_A_LINE
-        if len(self._log) >= STEPS_A_LINE + IN_FLIGHT or (
-            late and len(self._log) > IN_FLIGHT
-        ):
+        self._write_due()
+
+    def _write_due(self):
+        """Writes in blocks, and nothing that the device may still compute."""
+        now = time.perf_counter()
+        samples, steps = len(self._samples), len(self._log)
+        late = now - self._written > SECONDS_A_LINE
+        if samples > SAMPLES_A_BLOCK or (samples > 1 and late):
+            self._write_samples(keep=1)
+        if steps >= STEPS_A_LINE + IN_FLIGHT or (steps > IN_FLIGHT and late):
             self._write_steps(keep=IN_FLIGHT)
+        if late:
+            self._written = now
 
     def _step_after(self):
         # Most diseases show in the first steps: 1, 2, 4, 8, …, then every `every`.
@@ -122,6 +132,7 @@ class StepSampler:
 
     def flush(self):
         """Writes everything that is known."""
+        self.function.deliver()
         # Where the number of steps was not known, it is now.
         self._steps_per_epoch = self._steps_per_epoch or self.batches
         self._write_samples()
@@ -153,7 +164,6 @@ class StepSampler:
             return
         first = self.steps - len(self._log)
         places, losses, rates = self._log.take(keep)
-        self._written = time.perf_counter()
         if not places:
             return
         self._record.add(
@@ -164,10 +174,11 @@ class StepSampler:
             learning_rate=[short(rate) for rate in rates],
         )
 
-    def _write_samples(self):
+    def _write_samples(self, keep=0):
         if self._position(1) is None:
             return
-        samples, self._samples = self._samples, []
+        count = len(self._samples) - keep
+        samples, self._samples = self._samples[:count], self._samples[count:]
         for sample in samples:
             self._write_sample(*sample)
 

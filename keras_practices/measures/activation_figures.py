@@ -1,8 +1,10 @@
 """Figures of the outputs of one layer: sums on the device, figures on the host."""
 
-import numpy as np
-from keras import ops
+import math
 
+import numpy as np
+
+from keras_practices._core import backend
 from keras_practices.measures.capture import activation_name
 from keras_practices.measures.layers import BOUNDS
 from keras_practices.measures.layers import CAN_DIE
@@ -17,65 +19,65 @@ def activation_parts(layer, calls):
         calls: List of output tensors, one a call.
 
     Returns:
-        List of `((figure, layer name), tensor of rank 1)`. All of them are sums, so
-        that the mean over the replicas of a distributed step keeps their ratios.
+        Dict figure → scalar, all of them sums, so that the mean over the replicas of a
+        distributed step keeps their ratios; and `active`, one flag a unit, where units
+        can die.
     """
-    rows = [ops.reshape(ops.cast(c, "float32"), (-1, c.shape[-1])) for c in calls]
+    rows = [backend.shaped(call, -1, call.shape[-1]) for call in calls]
     # One activation layer may serve layers of different widths: then it has no units.
     has_units = len({row.shape[-1] for row in rows}) == 1
     if not has_units:
-        rows = [ops.reshape(row, (-1,)) for row in rows]
-    flat = ops.concatenate(rows) if len(rows) > 1 else rows[0]
+        rows = [backend.shaped(row, -1) for row in rows]
+    flat = backend.joined(rows) if len(rows) > 1 else rows[0]
+    size, total = backend.size(flat), backend.total(flat)
     activation = activation_name(layer)
     parts = {
-        "size": ops.cast(ops.size(flat), "float32"),
-        "sum": ops.sum(flat),
-        "square": ops.sum(ops.square(flat)),
+        "size": size,
+        "sum": total,
+        "square": backend.square_sum(flat),
         # The second moment less the squared mean has no digit left far from zero.
-        "spread": ops.sum(ops.square(flat - ops.mean(flat))),
-        "zeros": _count(ops.equal(flat, 0)),
+        "spread": backend.square_sum(flat - total / size),
+        "zeros": backend.total(flat == 0),
     }
     if activation in BOUNDS:
         low, high = BOUNDS[activation]
         edge = FLAT * (high - low)
-        ends = ops.logical_or(flat <= low + edge, flat >= high - edge)
-        parts["saturated"] = _count(ends)
-    found = [((name, layer.name), ops.reshape(t, (1,))) for name, t in parts.items()]
+        ends = (flat <= low + edge) | (flat >= high - edge)
+        parts["saturated"] = backend.total(ends)
     if activation in CAN_DIE and has_units:
-        # What is NaN is not zero: overflow is no death. (TensorFlow's optimizer turns
-        # "not below or equal" into "above", which NaN is not.)
-        alive = ops.any(ops.logical_or(flat > 0, ops.isnan(flat)), axis=0)
-        found.append((("active", layer.name), ops.cast(alive, "float32")))
-    return found
+        # What is NaN is not zero: overflow is no death.
+        parts["active"] = backend.alive(flat)
+    return parts
 
 
 def read_activation(parts):
     """Turns the sums of `activation_parts` into figures of one layer.
 
     Args:
-        parts: Dict figure → NumPy array of rank 1.
+        parts: Dict figure → float; `active`, if there, is a NumPy array.
 
     Returns:
         Dict with `mean`, `std`, `second_moment`, `zeros`, and `saturated`, `units`,
         `inactive`, `active` where the activation has them.
     """
-    size = parts["size"][0]
+    size = parts["size"]
     if size == 0:
         return {}
     figures = {
-        "mean": float(parts["sum"][0] / size),
-        "std": float(np.sqrt(parts["spread"][0] / size)),
-        "second_moment": float(parts["square"][0] / size),
-        "zeros": float(parts["zeros"][0] / size),
+        "mean": parts["sum"] / size,
+        "std": root(parts["spread"] / size),
+        "second_moment": parts["square"] / size,
+        "zeros": parts["zeros"] / size,
     }
     if "saturated" in parts:
-        figures["saturated"] = float(parts["saturated"][0] / size)
+        figures["saturated"] = parts["saturated"] / size
     if "active" in parts:
-        figures["active"] = parts["active"] > 0
-        figures["units"] = len(parts["active"])
-        figures["inactive"] = float(1 - figures["active"].mean())
+        figures["active"] = active = parts["active"] > 0
+        figures["units"] = len(active)
+        figures["inactive"] = 1 - np.count_nonzero(active) / len(active)
     return figures
 
 
-def _count(condition):
-    return ops.sum(ops.cast(condition, "float32"))
+def root(value):
+    """The square root, NaN for NaN."""
+    return math.sqrt(value) if value >= 0 else math.nan

@@ -77,8 +77,8 @@ class Probe:
         names = {layer.name: activation_name(layer) for layer in self._layers}
         layers = {}
         for name, parts in found["layers"].items():
-            parts = {k: part.astype("float64") for k, part in parts.items()}
-            figures = read_activation(parts)
+            single = {k: float(part) for k, part in parts.items() if part.ndim == 0}
+            figures = read_activation(parts | single)
             if figures:
                 figures.pop("active", None)
                 # TensorFlow's compiled ReLU makes 0 of NaN: those units are not dead.
@@ -109,7 +109,7 @@ class Probe:
                 with self._noting(f"activations of layer {layer.name!r}"):
                     parts = activation_parts(layer, tensors)
                     entries = _spread(tensors[0])
-                    result["layers"][layer.name] = {k: t for (k, _), t in parts}
+                    result["layers"][layer.name] = parts
                     result["entries"][layer.name] = entries
         return result
 

@@ -200,7 +200,7 @@ class StepFigures:
             seen: What the hooks have caught.
             values: Function that returns the weights after the step.
         """
-        parts = []
+        parts = []  # each one `(keys of its entries, tensor of rank 1)`
         for what, measure in (
             ("weights", lambda: self._weight_parts(seen, values())),
             ("activations", lambda: self._layer_parts(seen)),
@@ -216,55 +216,52 @@ class StepFigures:
             if layout not in self._layouts:
                 self._layouts.append(layout)
             index = ops.full((1,), self._layouts.index(layout), "float32")
-            vector = ops.concatenate([index, *(tensor for _, tensor in parts)])
+            vector = backend.joined([index, *(tensor for _, tensor in parts)])
             return {**logs, FIGURES: vector}
         return logs
 
     def _layout_of(self, parts):
         paths, entries = self._paths, []
-        for (figure, where), tensor in parts:
-            of_layer = isinstance(where, str)
-            name = where if of_layer else paths[where]
-            entries.append((figure, name, of_layer, int(tensor.shape[0])))
+        for keys, tensor in parts:
+            length = int(tensor.shape[0]) // len(keys)
+            for figure, where in keys:
+                of_layer = isinstance(where, str)
+                name = where if of_layer else paths[where]
+                entries.append((figure, name, of_layer, length))
         sizes = dict(zip(paths, self._sizes, strict=True))
         return StepLayout(entries, sizes, self._owners, dict(self._activations))
 
     def _weight_parts(self, seen, after):
-        gradients = [seen.gradients.get(id(v)) for v in seen.variables]
-        updated = seen.weights is not None
-        parts, tensors = [], []
-        for index, new in enumerate(after):
-            new, gradient = _float32(new), _float32(gradients[index])
-            if updated:
-                stride = seen.strides[index]
-                kept = _float32(seen.weights[index])
-                update = _square(_spread(new, stride) - kept)
-                share = kept.shape[0] / np.prod(new.shape) if stride > 1 else 1.0
-                # Of a part of the old weights no norm and no finiteness can be told.
-                whole = kept if stride == 1 else new
-                parts.append((("weight_norm", index), _square(whole)))
-                parts.append((("update_norm", index), update / share))
-            else:
-                parts.append((("weight_norm", index), _square(new)))
-            tensors.append((("finite", index), new))
-            if gradient is not None:
-                parts.append((("gradient_norm", index), _square(gradient)))
-                tensors.append((("gradient_finite", index), gradient))
-                parts.append((("gradient", index), _few(gradient)))
-        if not tensors:
-            return parts
+        found = [(i, seen.gradients.get(id(v))) for i, v in enumerate(seen.variables)]
+        gradients = {i: backend.shaped(g, -1) for i, g in found if g is not None}
+        weights = {i: backend.shaped(new, -1) for i, new in enumerate(after)}
+        square_sum = backend.square_sum
+        sums = {("gradient_norm", i): square_sum(g) for i, g in gradients.items()}
+        for i, new in weights.items():
+            if seen.weights is None:
+                sums["weight_norm", i] = square_sum(new)
+                continue
+            stride = seen.strides[i]
+            kept = backend.shaped(seen.weights[i], -1)
+            # Of a part of the old weights no norm and no finiteness can be told.
+            sums["weight_norm", i] = square_sum(kept if stride == 1 else new)
+            part = new if stride == 1 else new[::stride]
+            update = backend.square_distance(kept, part)
+            sums["update_norm", i] = update * (self._sizes[i] / kept.shape[0])
+        if not sums:
+            return []
+        norms = backend.stacked(list(sums.values()))
         # Counting is slow, and a finite sum of squares says that there is nothing to
         # count. New weights are finite where the old ones and the update are.
-        sums = [tensor for (name, _), tensor in parts if name != "gradient"]
-        suspicious = ops.logical_not(ops.isfinite(ops.sum(ops.concatenate(sums))))
-        count = len(tensors)
+        counted = {("finite", i): new for i, new in weights.items()}
+        counted |= {("gradient_finite", i): g for i, g in gradients.items()}
         bad = backend.seldom(
-            suspicious,
-            lambda: ops.zeros((count,), "float32"),
-            lambda: ops.stack([_not_finite(tensor) for _, tensor in tensors]),
+            ops.logical_not(ops.isfinite(backend.total(norms))),
+            lambda: ops.zeros((len(counted),), "float32"),
+            lambda: backend.stacked([_not_finite(x) for x in counted.values()]),
         )
-        parts += [(key, bad[i : i + 1]) for i, (key, _) in enumerate(tensors)]
-        return parts
+        few = [([("gradient", i)], _few(g)) for i, g in gradients.items()]
+        return [(list(sums), norms), (list(counted), bad), *few]
 
     def _layer_parts(self, seen):
         outputs = {}
@@ -275,15 +272,19 @@ class StepFigures:
             if id(layer) not in outputs:
                 what = f"activations of layer {layer.name!r}"
                 self._faults.setdefault(what, _ELSEWHERE)
-        parts = []
+        scalars, flags = {}, []
         names = {id(layer): name for name, layer in self._layers.items()}
         for layer, calls in outputs.values():
             name = names.get(id(layer), layer.name)
             self._activations[name] = activation_name(layer)
             with self.noting(f"activations of layer {name!r}"):
                 found = activation_parts(layer, calls)
-                parts += [((figure, name), tensor) for (figure, _), tensor in found]
-        return parts
+                if "active" in found:
+                    flags.append(([("active", name)], found.pop("active")))
+                scalars |= {(figure, name): value for figure, value in found.items()}
+        if not scalars:
+            return []
+        return [(list(scalars), backend.stacked(list(scalars.values()))), *flags]
 
     # --- on the host -----------------------------------------------------------
 
@@ -311,22 +312,15 @@ def _optimizers(model):
 
 
 def _first_rows(outputs):
-    leaves = keras.tree.flatten(outputs)
-    tensor = leaves[0] if leaves else None
+    tensor = outputs
+    if not hasattr(tensor, "shape"):
+        tensor = next(iter(keras.tree.flatten(outputs)), None)
     shape = getattr(tensor, "shape", None)
     if shape is None or len(shape) < 2 or shape[-1] is None:
         return None
     if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype)):
         return None
     return ops.stop_gradient(tensor[:ACTIVATION_ROWS])
-
-
-def _float32(tensor):
-    return None if tensor is None else ops.cast(tensor, "float32")
-
-
-def _square(tensor):
-    return ops.reshape(backend.square_sum(tensor), (1,))
 
 
 def _not_finite(tensor):
@@ -352,10 +346,9 @@ def _spread(tensor, stride):
     return tensor if stride == 1 else ops.reshape(tensor, (-1,))[::stride]
 
 
-def _few(gradient):
+def _few(flat):
     """Evenly spread entries: enough for a histogram over the samples of an epoch."""
-    flat = ops.reshape(gradient, (-1,))
-    size = int(np.prod(gradient.shape))
+    size = int(flat.shape[0])
     return flat[:: coprime(max(1, size // GRADIENT_ENTRIES), size)][:GRADIENT_ENTRIES]
 
 

@@ -1,10 +1,14 @@
 """What stands where in the vector of a step, and the figures that follow from it."""
 
 import dataclasses
-
-import numpy as np
+import functools
+import itertools
 
 from keras_practices.measures.activation_figures import read_activation
+from keras_practices.measures.activation_figures import root
+
+# Figures of more than one number.
+ARRAYS = ("gradient", "active")
 
 
 @dataclasses.dataclass
@@ -33,37 +37,68 @@ class StepLayout:
             `(weights, layers, gradients)`, see `StepFigures.read`.
         """
         weights = {path: {} for path in self.sizes}
-        flat, gradients = {}, {}
-        start = 0
-        for figure, name, of_layer, length in self.entries:
-            part = values[start : start + length]
-            start += length
-            if of_layer:
-                flat.setdefault(name, {})[figure] = part
-            elif figure == "gradient":
-                gradients[name] = part
+        parts = {}
+        for (figure, of_layer), (names, places) in self._columns.items():
+            for name, value in zip(names, values[places].tolist(), strict=True):
+                if of_layer:
+                    parts.setdefault(name, {})[figure] = value
+                else:
+                    weights[name][figure] = value
+        gradients = {}
+        for figure, name, start, end in self._slices:
+            if figure == "gradient":
+                gradients[name] = values[start:end]
             else:
-                weights[name][figure] = float(part[0])
+                parts[name][figure] = values[start:end]
         for path, figures in weights.items():
             _finish_weight(figures, self.sizes[path])
         layers = {}
-        for name, parts in flat.items():
-            layers[name] = read_activation(parts)
+        for name, found in parts.items():
+            layers[name] = read_activation(found)
             layers[name]["activation"] = self.activations[name]
         for name, paths in self.owners.items():
             norms = [weights[path].get("gradient_norm") for path in paths]
             known = [norm for norm in norms if norm is not None]
             if known:
                 size = sum(self.sizes[path] for path in paths)
-                rms = float(np.sqrt(np.sum(np.square(known)) / size))
+                rms = root(sum(norm * norm for norm in known) / size)
                 layers.setdefault(name, {})["gradient_rms"] = rms
         return weights, layers, gradients
+
+    @functools.cached_property
+    def _columns(self):
+        """Of each figure that is one number: whose, and where they stand."""
+        columns = {}
+        for (figure, name, of_layer, _), start in zip(
+            self.entries, self._starts, strict=True
+        ):
+            if figure not in ARRAYS:
+                names, places = columns.setdefault((figure, of_layer), ([], []))
+                names.append(name)
+                places.append(start)
+        return columns
+
+    @functools.cached_property
+    def _slices(self):
+        """Of each figure of several numbers: what, whose, from where to where."""
+        return [
+            (figure, name, start, start + length)
+            for (figure, name, _, length), start in zip(
+                self.entries, self._starts, strict=True
+            )
+            if figure in ARRAYS
+        ]
+
+    @functools.cached_property
+    def _starts(self):
+        lengths = [length for *_, length in self.entries]
+        return [0, *itertools.accumulate(lengths)][:-1]
 
 
 def _finish_weight(figures, size):
     for name in ("weight_norm", "update_norm", "gradient_norm"):
         if name in figures:
-            figures[name] = float(np.sqrt(figures[name]))
+            figures[name] = root(figures[name])
     for name in ("finite", "gradient_finite"):
         if name in figures:
             figures[name] = 1 - figures[name] / size if size else 1.0

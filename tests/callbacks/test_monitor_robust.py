@@ -328,7 +328,7 @@ def test_two_monitors_have_samples_of_their_own():
     assert one.record.curve("loss") == two.record.curve("loss")
 
 
-@pytest.mark.parametrize("place", ["wants_sample", "took_step"])
+@pytest.mark.parametrize("place", ["steps_to_sample", "took_step"])
 def test_a_monitor_that_fails_does_not_stop_the_other(place, monkeypatch):
     faulty, sound = TrainingMonitor(every=2), TrainingMonitor(every=1, overhead=1.0)
     model = shared_model()

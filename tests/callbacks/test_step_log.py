@@ -203,7 +203,7 @@ def test_memory_does_not_grow_with_the_steps(tmp_path, steps, steps_per_epoch):
             sampler.flush()
             sampler.begin_epoch(number // 5_000)
         vector = None
-        if sampler.wants_sample():
+        if sampler.steps_to_sample() == 0:
             vector, samples = np.float32(number), samples + 1
         loss = np.float32("nan") if number == bad else np.float32(1.0)
         sampler.took_step(Step(loss, None, 0.1, False, None, vector), figures)
@@ -217,7 +217,7 @@ def test_memory_does_not_grow_with_the_steps(tmp_path, steps, steps_per_epoch):
     assert samples == 5 + (steps - 16) // 25
     unknown = step_sampler.HELD if steps_per_epoch is None else 0
     assert waiting <= unknown + step_sampler.STEPS_A_LINE + step_sampler.IN_FLIGHT
-    assert held <= 1 + unknown // 25 + 5
+    assert held <= step_sampler.SAMPLES_A_BLOCK + 1 + unknown // 25 + 5
     assert len(record.step_numbers) <= record_module.MAX_STEPS
     figures_held = sum(
         len(found)

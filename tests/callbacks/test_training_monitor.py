@@ -259,7 +259,7 @@ FIGURES = "keras_practices.measures.step_figures.StepFigures."
         "keras_practices.callbacks.epoch_writer.measure_filters",
         "keras_practices.callbacks.epoch_writer.histogram",
         SAMPLER + "StepSampler.took_step",
-        SAMPLER + "StepSampler.wants_sample",
+        SAMPLER + "StepSampler.steps_to_sample",
         SAMPLER + "StepSampler.flush",
         SAMPLER + "StepLog.take",
         FIGURES + "read",
