@@ -3,9 +3,11 @@
 import contextlib
 import time
 
-# Seconds that the monitor may take before its share of the time counts, so that a
-# training of seconds is recorded in full.
+# Seconds that the monitor may take before its share of the time counts: what it does
+# once an epoch is not left out of a training of seconds, and neither are the first
+# samples, which show most diseases.
 GRACE_SECONDS = 0.5
+GRACE_OF_SAMPLES = 0.1
 
 
 class Budget:
@@ -72,4 +74,12 @@ class Budget:
     @property
     def affordable(self):
         """True while the monitor is within its share of the time."""
-        return self.spent <= GRACE_SECONDS + self._overhead * self.elapsed
+        return self._within(GRACE_SECONDS)
+
+    @property
+    def affords_samples(self):
+        """True while steps may be sampled as often as was asked for."""
+        return self._within(GRACE_OF_SAMPLES)
+
+    def _within(self, grace):
+        return self.spent <= grace + self._overhead * self.elapsed

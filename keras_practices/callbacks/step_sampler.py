@@ -118,7 +118,7 @@ class StepSampler:
     def _step_after(self):
         # Most diseases show in the first steps: 1, 2, 4, 8, …, then every `every`.
         gap = min(self._every, max(1, self.steps))
-        if not self._budget.affordable:
+        if not self._budget.affords_samples:
             gap = max(gap, SHED * self._every)
         return self.steps + gap - 1
 
