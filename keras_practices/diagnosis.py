@@ -16,6 +16,8 @@ from keras_practices.checks.fit_arguments import build_from_rows
 from keras_practices.checks.fit_arguments import callback_list
 from keras_practices.checks.fit_arguments import check_batches_last
 from keras_practices.checks.fit_arguments import check_validation_data
+from keras_practices.checks.fit_arguments import fit_facts
+from keras_practices.checks.postflight import postflight
 from keras_practices.data import Vault
 from keras_practices.errors import UsageError
 from keras_practices.errors import first_line
@@ -26,16 +28,12 @@ from keras_practices.measures.set_up import check_model
 from keras_practices.measures.side_state import snapshot
 from keras_practices.measures.training import latest_layers
 from keras_practices.measures.training import measure_training
-from keras_practices.measures.trials import measure_rates
 from keras_practices.record import Record
 from keras_practices.report import Report
 from keras_practices.report.tables import tables_of
 from keras_practices.rules import check_codes
 from keras_practices.rules import explain
 from keras_practices.rules import run_rules
-
-# Share of what can be lost that is still there when training is looked into further.
-_POOR = 0.5
 
 
 def check(
@@ -61,7 +59,7 @@ def check(
             rows are used up; give `check` a fresh one.
         y: Targets, for arrays.
         sample_weight: Weights, for arrays.
-        validation_data: `(x, y)` or a dataset, looked at for NaN and length only.
+        validation_data: `(x, y)` or a dataset: compared with the training rows.
         select: List of rule codes to run, None for all.
         ignore: List of rule codes to leave out.
         budget_seconds: Seconds for all of it. What no longer fits in is listed in the
@@ -94,6 +92,7 @@ def check(
         model,
         sample,
         whole=whole,
+        validation=validation_data,
         select=select,
         ignore=ignore,
         budget_seconds=budget_seconds,
@@ -168,11 +167,14 @@ def diagnose(
     check_batches_last(sample, fit_kwargs)
     build_from_rows(model, sample)
     arrays = sample.batch_size is None
+    facts = fit_facts(sample, validation_split, fit_kwargs)
     monitor = TrainingMonitor(directory, probe=sample.head(PROBE_ROWS))
     result = preflight(
         model,
         sample,
         whole=(x, y) if arrays else (None, None),
+        validation=validation_data,
+        facts=facts,
         select=select,
         ignore=ignore,
         budget_seconds=budget_seconds / 2,
@@ -203,7 +205,14 @@ def diagnose(
         }
     result.timings["training"] = time.perf_counter() - begun
     _add_training(figures, monitor.record)
-    _try_rates(model, sample, initial, result, fit_kwargs, budget_seconds / 2)
+    postflight(
+        model,
+        sample,
+        initial,
+        result,
+        batch_size=figures["fit"]["batch_size"],
+        seconds=budget_seconds / 2,
+    )
     report = _report_of(
         result, monitor.record, f"Diagnosis of {model.name}", select, ignore
     )
@@ -320,41 +329,11 @@ def _add_training(figures, record):
         figures["probe_rows"] = record.start.get("probe_rows", 0)
 
 
-def _try_rates(model, sample, initial, result, fit_kwargs, seconds):
-    """Where training got nowhere, tries other rates from the same initial weights."""
-    training = result.figures.get("training")
-    if training is None or "initial_loss" not in result.figures:
-        return
-    poor = training["kept"] > _POOR or training["first_not_finite"] is not None
-    if not poor:
-        return
-    optimizer = result.figures.get("model", {}).get("optimizer", {})
-    rate = optimizer.get("learning_rate")
-    if rate is None or rate <= 0:
-        reason = "the optimizer has no single positive rate"
-        result.not_measured.append(("other learning rates", reason))
-        return
-    begun = time.perf_counter()
-    try:
-        result.figures["rate_trials"] = measure_rates(
-            model,
-            sample,
-            initial,
-            learning_rate=rate,
-            batch_size=fit_kwargs.get("batch_size") or sample.batch_size or 32,
-            seconds=seconds,
-        )
-    except Exception as error:
-        result.not_measured.append(("other learning rates", first_line(error)))
-    result.timings["other learning rates"] = time.perf_counter() - begun
-
-
 def _for_record(figures):
     """What a record keeps of the checks, so that it can be explained by itself."""
-    kept = ("model", "outputs", "floor", "initial_loss", "first_inputs", "probe_rows")
-    finite = ("inputs_finite", "targets_finite")
     tiny = figures.get("tiny_subset")
-    chosen = {name: figures[name] for name in (*kept, *finite) if name in figures}
+    # The layers are in the record anyway, on the probe before the first step.
+    chosen = {name: found for name, found in figures.items() if name != "layers"}
     if tiny is not None:
         chosen["tiny_subset"] = {**tiny, "losses": []}
     return chosen

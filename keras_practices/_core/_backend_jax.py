@@ -291,3 +291,72 @@ def square_sum(tensor):
 def replicas():
     """Returns 1: losses are those of the global batch."""
     return 1
+
+
+def double_precision():
+    """Returns a context in which JAX has numbers of 64 bit."""
+    return jax.enable_x64(True)
+
+
+def run_once(function, *args):
+    """Returns `function(*args)`, compiled for this one call."""
+    return jax.jit(function)(*args)
+
+
+# Losses in one call of the compiled loop.
+_LOSSES = 2048
+
+
+def losses_nearby(loss_at, values, fixed):
+    """Returns `run(places, steps)`, compiled; see `backend.losses_nearby`."""
+    shapes = [value.shape for value in values]
+    ends = np.cumsum([value.size for value in values])[:-1]
+    flat = jnp.concatenate([jnp.ravel(value) for value in values])
+
+    @jax.jit
+    def loop(flat, fixed, places, steps, count):
+        def one(index, losses):
+            moved = jnp.split(flat.at[places[index]].add(steps[index]), ends)
+            parts = [jnp.reshape(p, s) for p, s in zip(moved, shapes, strict=True)]
+            return losses.at[index].set(loss_at(parts, fixed))
+
+        # Of any length, so that it is compiled once.
+        return jax.lax.fori_loop(0, count, one, jnp.zeros_like(steps))
+
+    def run(places, steps):
+        found = []
+        for begin in range(0, len(places), _LOSSES):
+            part = slice(begin, begin + _LOSSES)
+            count = len(places[part])
+            padded = [np.resize(given[part], _LOSSES) for given in (places, steps)]
+            found.append(np.asarray(loop(flat, fixed, *padded, count))[:count])
+        return np.concatenate(found)
+
+    return run
+
+
+def unreached(loss_at, values, gradients):
+    """Returns a list of flags, true where a gradient is zero whatever the values are.
+
+    JAX gives zeros both ways. Where there is no way to a value they are written down
+    as a constant in the traced gradient, which then follows from no input.
+    """
+    traced = jax.make_jaxpr(jax.grad(loss_at))(values).jaxpr
+    made = {id(v): equation for equation in traced.eqns for v in equation.outvars}
+    return [
+        not np.any(gradient) and _is_constant(out, made)
+        for out, gradient in zip(traced.outvars, gradients, strict=True)
+    ]
+
+
+def _is_constant(out, made):
+    todo, seen = [out], set()
+    while todo:
+        one = todo.pop()
+        if isinstance(one, jax.extend.core.Literal) or id(one) in seen:
+            continue
+        if id(one) not in made:
+            return False
+        seen.add(id(one))
+        todo += made[id(one)].invars
+    return True

@@ -278,3 +278,47 @@ def square_sum(tensor):
 def replicas():
     """Returns by how much Keras divides a loss in the scope that we are called in."""
     return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def double_precision():
+    """Returns a context that does nothing: TensorFlow has numbers of 64 bit."""
+    return contextlib.nullcontext()
+
+
+def run_once(function, *args):
+    """Returns `function(*args)`, compiled for this one call."""
+    # TensorFlow warns of functions that are traced at each call, as these must be.
+    traced = tf.function(lambda: function(*args), autograph=False)
+    return traced.get_concrete_function()()
+
+
+def losses_nearby(loss_at, values, fixed):
+    """Returns `run(places, steps)`, compiled; see `backend.losses_nearby`."""
+    shapes = [value.shape for value in values]
+    sizes = [value.shape.num_elements() for value in values]
+    flat = tf.concat([tf.reshape(value, [-1]) for value in values], 0)
+
+    def one(pair):
+        place, step = pair
+        moved = tf.split(tf.tensor_scatter_nd_add(flat, [[place]], [step]), sizes)
+        parts = [tf.reshape(p, s) for p, s in zip(moved, shapes, strict=True)]
+        return loss_at(parts, fixed)
+
+    # Of any length, so that it is traced once.
+    signature = [tf.TensorSpec([None], "int64"), tf.TensorSpec([None], flat.dtype)]
+
+    @tf.function(autograph=False, input_signature=signature)
+    def mapped(places, steps):
+        return tf.map_fn(one, (places, steps), fn_output_signature=flat.dtype)
+
+    traced = mapped.get_concrete_function()
+
+    def run(places, steps):
+        return traced(tf.constant(places, "int64"), tf.constant(steps)).numpy()
+
+    return run
+
+
+def unreached(loss_at, values, gradients):
+    """Returns a list of flags, true where the tape found no way to a value."""
+    return [gradient is None for gradient in gradients]

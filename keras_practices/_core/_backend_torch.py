@@ -1,5 +1,7 @@
 """Gradients and compilation on PyTorch."""
 
+import contextlib
+
 import keras
 import torch
 
@@ -252,3 +254,46 @@ def train_function(model, train_step):
 def replicas():
     """Returns 1: losses are those of the batch."""
     return 1
+
+
+def double_precision():
+    """Returns a context that does nothing: PyTorch has numbers of 64 bit."""
+    return contextlib.nullcontext()
+
+
+def run_once(function, *args):
+    """Returns `function(*args)`; PyTorch runs eagerly, as in Keras."""
+    return function(*args)
+
+
+# Entries of all the weights that are moved together: 32 MB in float64.
+_MOVED = 4_000_000
+
+
+def losses_nearby(loss_at, values, fixed):
+    """Returns `run(places, steps)`, many at once; see `backend.losses_nearby`."""
+    shapes = [value.shape for value in values]
+    sizes = [value.numel() for value in values]
+    flat = torch.cat([value.detach().reshape(-1) for value in values])
+    entries = torch.arange(len(flat), device=flat.device)
+
+    def one(place, step):
+        moved = torch.split(torch.where(entries == place, flat + step, flat), sizes)
+        parts = [p.reshape(s) for p, s in zip(moved, shapes, strict=True)]
+        return loss_at(parts, fixed)
+
+    many = torch.func.vmap(
+        one, randomness="same", chunk_size=max(1, _MOVED // len(flat))
+    )
+
+    def run(places, steps):
+        given = [torch.as_tensor(part, device=flat.device) for part in (places, steps)]
+        with torch.no_grad():
+            return many(*given).cpu().numpy()
+
+    return run
+
+
+def unreached(loss_at, values, gradients):
+    """Returns a list of flags, true where no graph led to a value."""
+    return [gradient is None for gradient in gradients]

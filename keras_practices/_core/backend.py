@@ -156,3 +156,46 @@ def seldom(predicate, usual, rare):
     have to be waited for, so `rare`, which must be right in any case, is run there.
     """
     return _module().seldom(predicate, usual, rare)
+
+
+# The gradient check.
+
+
+def double_precision():
+    """Returns a context in which the backend has numbers of 64 bit."""
+    return _module().double_precision()
+
+
+def run_once(function, *args):
+    """Returns `function(*args)`, compiled for this one call where that is faster."""
+    return _module().run_once(function, *args)
+
+
+def losses_nearby(loss_at, values, fixed):
+    """Returns `run(places, steps)`: losses with one weight moved, many in a call.
+
+    Args:
+        loss_at: `(list of tensors, fixed) -> scalar loss`.
+        values: List of float64 tensors, where to start.
+        fixed: Lists and dicts of tensors, handed on as they are.
+
+    Returns:
+        Function of two NumPy arrays of the same length, which gives that many losses
+        as a NumPy array. A place counts through the entries of all `values`, laid end
+        to end; the step is added to that one entry.
+    """
+    return _module().losses_nearby(loss_at, values, fixed)
+
+
+def unreached(loss_at, values, gradients):
+    """Returns a list of flags: the loss hands no gradient back to this value.
+
+    A gradient that happens to be zero, behind dead units or a zero weight, is none of
+    these: there is a way, and nothing came along it this time.
+
+    Args:
+        loss_at: `list of tensors -> scalar loss`.
+        values: List of tensors.
+        gradients: What `value_and_gradients` gave for them.
+    """
+    return _module().unreached(loss_at, values, gradients)

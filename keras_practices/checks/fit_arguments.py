@@ -1,5 +1,7 @@
 """What `fit` would be given, checked before any time is spent on it."""
 
+import math
+
 import keras
 
 from keras_practices._core.validation import type_error
@@ -60,3 +62,36 @@ def callback_list(callbacks):
     if isinstance(callbacks, keras.callbacks.CallbackList):
         raise type_error("diagnose", "callbacks", "a list of callbacks", callbacks)
     return list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+
+
+def fit_facts(sample, validation_split, fit_kwargs):
+    """What the arguments of `fit` say of the steps to come, for the rules.
+
+    Args:
+        sample: From `take_sample`.
+        validation_split: As for `fit`.
+        fit_kwargs: Other arguments of `fit`.
+
+    Returns:
+        Dict with `fit` (`batch_size`, `epochs`, `steps` planned in all; None where
+        not known), `class_weighted`, `validation_split`, `shuffled` (None where the
+        data bring their own order).
+    """
+    epochs = fit_kwargs.get("epochs", 1)
+    arrays = sample.batch_size is None
+    size = sample.batch_size or fit_kwargs.get("batch_size") or 32
+    steps = fit_kwargs.get("steps_per_epoch")
+    if steps is None and sample.total_rows is not None:
+        rows = sample.total_rows * (1 - (validation_split or 0.0))
+        steps = max(1, math.ceil(rows / size))
+    weighted = fit_kwargs.get("class_weight") or sample.sample_weight is not None
+    return {
+        "fit": {
+            "batch_size": size,
+            "epochs": epochs,
+            "steps": None if steps is None else steps * epochs,
+        },
+        "class_weighted": bool(weighted),
+        "validation_split": float(validation_split or 0.0),
+        "shuffled": bool(fit_kwargs.get("shuffle", True)) if arrays else None,
+    }

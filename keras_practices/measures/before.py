@@ -1,8 +1,16 @@
 """The figures that the rules of the stage "before" read, from model and sample."""
 
+import dataclasses
+import time
+
+import keras
+import numpy as np
+
 from keras_practices._core.randomness import restore_rng
 from keras_practices.measures.arrays import measure_targets
+from keras_practices.measures.heads import run_heads
 from keras_practices.measures.initial_loss import chance_loss
+from keras_practices.measures.initial_loss import constant_loss
 from keras_practices.measures.initial_loss import floor_loss
 from keras_practices.measures.initial_loss import measure_initial_loss
 from keras_practices.measures.layers import input_tensors
@@ -22,19 +30,24 @@ def figures_of_outputs(model, sample):
     """Reads the outputs of a model, each with its targets.
 
     Returns:
-        `{"outputs": […], "floor": float or None}`, see `measure_outputs`; each output
-        also has `target` (`measure_targets` or None) and `several`.
+        `{"outputs": […], "floor": float or None, "constant_loss": float or None}`,
+        see `measure_outputs`; each output also has `target` (`measure_targets` or
+        None) and `several`. The two losses are known for one output only.
     """
-    outputs, floors = [], []
-    pairs = pair_outputs(measure_outputs(model), sample.y)
+    outputs, floors, constants = [], [], []
+    # A subclassed model has no graph to read; a few rows show what it gives.
+    heads = None if getattr(model, "outputs", None) else run_heads(model, sample)
+    pairs = pair_outputs(measure_outputs(model, heads), sample.y)
     for output, array in pairs:
         target = None if array is None else measure_targets(array)
         outputs.append({**output, "target": target, "several": len(pairs) > 1})
         floors.append(None if array is None else floor_loss(output, array))
+        constants.append(None if array is None else constant_loss(output, array))
     # With several outputs the floors would have to be weighted; zeros need no weight.
     known = len(floors) == 1 or not any(floors)
     floor = sum(floors) if floors and known and None not in floors else None
-    return {"outputs": outputs, "floor": floor}
+    constant = constants[0] if len(constants) == 1 else None
+    return {"outputs": outputs, "floor": floor, "constant_loss": constant}
 
 
 def figures_of_layers(model, sample):
@@ -92,3 +105,59 @@ def figures_of_tiny_subset(model, sample, floor, *, rows=20, steps=200, seconds=
     # A straight line loses a tenth of its fall in the last tenth of the steps.
     still_falling = fell > 0 and len(losses) > 20 and fell_late > 0.03 * fell
     return {"tiny_subset": {**figures, "floor": floor, "still_falling": still_falling}}
+
+
+def figures_of_tiny_changes(model, sample, tiny, *, seconds):
+    """Where the tiny subset could not be fitted, tries what may be in the way.
+
+    Args:
+        model: Built and compiled Keras model.
+        sample: A `Sample` with targets.
+        tiny: What `figures_of_tiny_subset` gave.
+        seconds: Time at the most, for all trials.
+
+    Returns:
+        `{"tiny_changes": […]}`: for each change that was tried `change` (words),
+        `learning_rate`, `steps` and `best_loss`; empty for an optimizer without one
+        positive rate.
+    """
+    rate = tiny["learning_rate"]
+    changes = [
+        ("a learning rate ten times higher", 10 * rate, sample),
+        ("a learning rate ten times lower", rate / 10, sample),
+        ("standardised inputs", rate, standardised(sample)),
+    ]
+    found, deadline = [], time.perf_counter() + seconds
+    for words, other, rows in changes:
+        left = deadline - time.perf_counter()
+        if left <= 0 or rows is None or not rate > 0:
+            continue
+        trial = measure_tiny_subset(
+            model,
+            rows,
+            rows=tiny["rows"],
+            steps=tiny["steps"],
+            seconds=left,
+            learning_rate=other,
+        )
+        keys = ("learning_rate", "steps", "best_loss")
+        found.append({"change": words, **{key: trial[key] for key in keys}})
+    return {"tiny_changes": found}
+
+
+def standardised(sample):
+    """Returns a sample whose inputs have mean 0 and deviation 1 in every feature.
+
+    Returns:
+        A `Sample`, or None where an input is no floating number.
+    """
+
+    def scaled(array):
+        values = np.asarray(array, dtype=np.float64)
+        mean, deviation = values.mean(axis=0), values.std(axis=0)
+        return ((values - mean) / np.maximum(deviation, 1e-7)).astype("float32")
+
+    arrays = keras.tree.flatten(sample.x)
+    if not all(np.issubdtype(np.asarray(a).dtype, np.floating) for a in arrays):
+        return None
+    return dataclasses.replace(sample, x=keras.tree.map_structure(scaled, sample.x))

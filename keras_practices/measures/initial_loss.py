@@ -94,3 +94,41 @@ def floor_loss(head, y):
         "categorical_hinge",
     )
     return 0.0 if loss in known else None
+
+
+def constant_loss(head, y):
+    """Loss of the best constant answer: what is known of the targets without inputs.
+
+    Args:
+        head: One entry of `measure_outputs`.
+        y: Its targets, NumPy array.
+
+    Returns:
+        Float: the entropy of the class shares for cross-entropy, the variance for
+        squared error, the mean distance to the median for absolute error; None for
+        other losses.
+    """
+    loss = head["loss"]
+    values = np.asarray(y, dtype=np.float64)
+    if values.size == 0 or not np.isfinite(values).all():
+        return None
+    columns = values.reshape(len(values), -1)
+    if loss == "sparse_categorical_crossentropy":
+        _, counts = np.unique(values, return_counts=True)
+        return _entropy(counts / counts.sum())
+    if loss == "categorical_crossentropy":
+        return _entropy(values.reshape(-1, values.shape[-1]).mean(axis=0))
+    if loss == "binary_crossentropy":
+        shares = np.clip(columns.mean(axis=0), 0, 1)
+        return float(np.mean([_entropy([p, 1 - p]) for p in shares]))
+    if loss == "mean_squared_error":
+        return float(np.mean(columns.var(axis=0)))
+    if loss == "mean_absolute_error":
+        return float(np.mean(np.abs(columns - np.median(columns, axis=0))))
+    return None
+
+
+def _entropy(shares):
+    shares = np.asarray(shares, dtype=np.float64)
+    shares = shares[shares > 0]
+    return float(-(shares * np.log(shares)).sum())

@@ -8,16 +8,7 @@ from keras import ops
 
 from keras_practices.measures.capture import activation_name
 from keras_practices.measures.capture import open_layers
-
-# Layers that hand their input on in another shape, so the activation that decides
-# the range of the output stands before them.
-_SHAPE_ONLY = (
-    keras.layers.Reshape,
-    keras.layers.Flatten,
-    keras.layers.Permute,
-    keras.layers.Dropout,
-    keras.layers.Identity,
-)
+from keras_practices.measures.heads import read_heads
 
 
 def measure_model(model):
@@ -75,36 +66,47 @@ def measure_optimizer(optimizer):
     }
 
 
-def measure_outputs(model):
+def measure_outputs(model, heads=None):
     """Reads the output heads of a model and the loss that each one feeds.
 
     Args:
         model: A built, compiled Keras model.
+        heads: From `run_heads`, for a model without a graph; None reads the graph.
 
     Returns:
         List with one dict an output: `name`, `shape` (without rows, None where not
         known), `layer`, `activation` (None where it cannot be read), `loss`,
         `from_logits`.
     """
-    losses = _losses_by_output(model)
-    heads = []
-    for index, (name, shape, layer) in enumerate(_heads(model)):
-        loss = losses.get(name, losses.get(index))
-        heads.append(
+    heads = read_heads(model) if heads is None else heads
+    losses = _losses_by_output(model, heads)
+    found = []
+    for index, (name, shape, layer) in enumerate(heads):
+        found.append(
             {
                 "name": name,
                 "shape": shape,
-                "layer": layer.name if layer is not None else None,
-                # None for a layer that computes by itself (ops, BatchNorm, Add): its
-                # range cannot be read off, so it is left unread.
-                "activation": None if layer is None else activation_name(layer),
+                "layer": getattr(layer, "name", None),
+                "activation": _activation_of(layer),
                 "softmax_axis": getattr(layer, "axis", None)
                 if isinstance(layer, keras.layers.Softmax)
                 else None,
-                **measure_loss(loss),
+                **measure_loss(losses.get(name, losses.get(index))),
             }
         )
-    return heads
+    return found
+
+
+def _activation_of(head):
+    """Name of the activation of what gives an output, None where it is unread."""
+    if head is None or isinstance(head, str):
+        return head
+    if isinstance(head, keras.layers.Layer):
+        # None for what computes by itself (BatchNorm, Add).
+        return activation_name(head)
+    # `keras.ops.softmax(…)` in a functional model.
+    name = type(head).__name__.lower()
+    return name if name in ("softmax", "sigmoid", "relu", "tanh") else None
 
 
 def measure_loss(loss):
@@ -143,47 +145,13 @@ def _snake(name):
     return "".join(letters).lstrip("_")
 
 
-def _losses_by_output(model):
+def _losses_by_output(model, heads):
     loss = getattr(model, "loss", None)
     if isinstance(loss, dict):
         return loss
     if isinstance(loss, list | tuple):
         return dict(enumerate(loss))
-    names = [name for name, _, _ in _heads(model)]
-    return dict.fromkeys(names, loss)
-
-
-def _heads(model):
-    """Returns `(name, shape without rows, last layer)` of each output."""
-    outputs = getattr(model, "outputs", None)
-    if not outputs:  # subclassed: the last layer of one output is a fair reading
-        layers = [x for x in open_layers(model) if not isinstance(x, _SHAPE_ONLY)]
-        return [("output", None, layers[-1] if layers else None)]
-    names = getattr(model, "output_names", None) or []
-    heads = []
-    for index, tensor in enumerate(keras.tree.flatten(outputs)):
-        layer = _producer(tensor)
-        name = names[index] if index < len(names) else getattr(layer, "name", "output")
-        heads.append((name, list(tensor.shape[1:]), layer))
-    return heads
-
-
-def _producer(tensor):
-    """Follows shape-only layers and nested models back to the deciding layer."""
-    history = getattr(tensor, "_keras_history", None)
-    while history is not None:
-        operation, node, place = history
-        if isinstance(operation, keras.Model):
-            inner = keras.tree.flatten(getattr(operation, "outputs", None) or [])
-            if place >= len(inner):
-                return operation
-            history = getattr(inner[place], "_keras_history", None)
-        elif isinstance(operation, _SHAPE_ONLY):
-            inputs = keras.tree.flatten(operation._inbound_nodes[node].input_tensors)
-            history = getattr(inputs[0], "_keras_history", None) if inputs else None
-        else:
-            return operation
-    return None
+    return dict.fromkeys([name for name, _, _ in heads], loss)
 
 
 def _regularizers_lost(model):

@@ -5,31 +5,45 @@ import math
 
 import numpy as np
 
+from keras_practices.measures.training_curves import measure_curve
+from keras_practices.measures.training_layers import measure_filters
+from keras_practices.measures.training_layers import measure_gradients
+from keras_practices.measures.training_layers import measure_saturation
+from keras_practices.measures.training_layers import measure_weights
 
-def measure_training(record, *, floor=None, chance=None):
+
+def measure_training(record, *, floor=None, chance=None, class_weighted=False):
     """Summarises the record of a training run.
 
     Args:
         record: A `Record`, also of a run that was interrupted.
         floor: Lowest loss that is possible, None where not known.
         chance: Loss of guessing, None where not known.
+        class_weighted: Whether `fit` got class weights. The probe has none: with them
+            the batches are believed, and `chance` and `probe_losses` are left out.
 
     Returns:
         Dict with `steps`, `start_loss` and `last_loss` (data loss in inference mode
         on the probe; the smoothed batch loss where there is no probe), `kept` (share
         of what can be lost that is still there), `first_not_finite` (index of the
         first step whose loss or weights are not) and `first_not_finite_epoch`,
-        `training_losses` and `validation_losses` (one an epoch), `update_ratio`
-        (median over kernels and samples), `learning_rate` (first), `planned_steps`,
-        `floor`, `chance`.
-        None for a record without a step.
+        `training_losses` and `validation_losses` (one an epoch), `probe_losses` (the
+        start first), `regularization_losses` (beside `probe_losses`),
+        `validation_data_losses` (validation losses less the weight penalty, where
+        that is known), `epochs` (finished), `update_ratio` (median over kernels and
+        samples), `learning_rate` (first), `planned_steps`, `floor`, `chance`,
+        `saturation` and `filters`; and all of `measure_curve`, `measure_gradients`
+        and `measure_weights`. None for a record without a step.
     """
     positions, losses = record.curve("loss")
     if not losses:
         return None
     numbers = record.step_numbers
     bad = _first_not_finite(record, numbers, losses)
-    start, last = _start_and_last(record, losses)
+    of_epochs, probes = _of_epochs(record), _probe_losses(record)
+    if class_weighted:
+        of_epochs["probe_losses"], probes, chance = [], [], None
+    start, last = _start_and_last(probes, losses)
     _, rates = record.curve("learning_rate")
     fit = record.start.get("fit", {})
     per_epoch, epochs = fit.get("steps_per_epoch"), fit.get("epochs")
@@ -43,12 +57,18 @@ def measure_training(record, *, floor=None, chance=None):
         "first_not_finite_epoch": None
         if bad is None
         else positions[bisect.bisect_left(numbers, bad)],
-        "training_losses": _per_epoch(record, "probe_loss", "loss"),
-        "validation_losses": _per_epoch(record, None, "val_loss"),
+        "training_losses": _training_losses(record),
+        "validation_losses": _logged(record, "val_loss"),
+        **of_epochs,
+        **measure_curve(positions, losses),
         "update_ratio": _median_update_ratio(record),
         "learning_rate": next((rate for rate in rates if math.isfinite(rate)), None),
         "floor": floor,
         "chance": chance,
+        **measure_gradients(record),
+        **measure_weights(record),
+        "saturation": measure_saturation(record),
+        "filters": measure_filters(record),
     }
 
 
@@ -67,12 +87,15 @@ def _first_not_finite(record, numbers, losses):
     return min(steps, default=None)
 
 
-def _start_and_last(record, losses):
-    probes = [
+def _probe_losses(record):
+    return [
         float(line["probe_loss"])
         for line in record.epochs
         if line.get("probe_loss") is not None
     ]
+
+
+def _start_and_last(probes, losses):
     if len(probes) >= 2:
         return _finite(probes[0]), _finite(probes[-1])
     width = max(1, len(losses) // 10)
@@ -94,17 +117,43 @@ def _kept(start, last, floor):
     return (last - (floor or 0.0)) / possible if possible > 0 else 0.0
 
 
-def _per_epoch(record, own, log):
-    """One value for each finished epoch: our own figure, else Keras's log."""
-    values = []
+def _training_losses(record):
+    """One value for each finished epoch, all of one kind: on the probe, or as logged.
+
+    In inference mode a loss differs from the one with dropout: a mix would swing.
+    """
+    lines = [line for line in record.epochs if line["epoch"] > 0]
+    own = [line.get("probe_loss") for line in lines]
+    if not own or None in own:
+        own = _logged(record, "loss") or [value for value in own if value is not None]
+    return [float(value) for value in own if math.isfinite(float(value))]
+
+
+def _logged(record, name):
+    # The line of epoch 0 was measured before the first step.
+    logs = [line.get("logs", {}) for line in record.epochs if line["epoch"] > 0]
+    values = [float(log[name]) for log in logs if log.get(name) is not None]
+    return [value for value in values if math.isfinite(value)]
+
+
+def _of_epochs(record):
+    """Losses on the probe, weight penalties, and validation losses without these."""
+    probes, penalties, validation, penalty = [], [], [], None
     for line in record.epochs:
-        if line["epoch"] == 0:
-            continue  # measured before the first step
-        value = line.get(own) if own else None
-        value = line["logs"].get(log) if value is None else value
-        if value is not None and math.isfinite(float(value)):
-            values.append(float(value))
-    return values
+        data = line.get("probe_loss")
+        if data is not None and math.isfinite(float(data)):
+            probes.append(float(data))
+            penalty = _finite(float(line.get("regularization_loss") or 0.0))
+            penalties.append(penalty)
+        held = line.get("logs", {}).get("val_loss")
+        if line["epoch"] > 0 and held is not None and math.isfinite(float(held)):
+            validation.append(float(held) - (penalty or 0.0))
+    return {
+        "epochs": sum(line["epoch"] > 0 for line in record.epochs),
+        "probe_losses": probes,
+        "regularization_losses": penalties,
+        "validation_data_losses": validation,
+    }
 
 
 def _median_update_ratio(record):

@@ -2,47 +2,174 @@
 
 import dataclasses
 
+# What a training that gets nowhere looks like, whatever holds it back…
+_STUCK = (
+    "initial-loss-off-chance",
+    "cannot-overfit-tiny-subset",
+    "learning-rate-too-high",
+    "learning-rate-too-low",
+    "vanishing-gradients",
+    "saturated-units",
+    "dead-units",
+    "loss-not-decreasing",
+    "loss-oscillating",
+    "noisy-loss",
+    "predictions-collapsed",
+    "training-too-short",
+    "underfitting",
+)
+# …and one that runs away.
+_BLOWN = (
+    "exploding-gradients",
+    "weights-diverging",
+    "loss-not-finite",
+    "loss-diverging",
+    "training-raised",
+)
+_ALL = (*_STUCK, *_BLOWN)
+
 # From the most fundamental cause to the mere symptom. Behind each, the rules whose
 # findings it accounts for when both are there.
-_START = ("initial-loss-off-chance", "cannot-overfit-tiny-subset")
-_CURVE = ("loss-not-finite", "loss-diverging", "loss-not-decreasing", "training-raised")
-_RATES = ("learning-rate-too-high", "learning-rate-too-low")
-_STUCK = (*_START, *_CURVE, *_RATES)
-
-EXPLAINS: dict[str, tuple[str, ...]] = {
-    "inputs-not-finite": (*_STUCK, "dead-units", "inputs-not-scaled"),
-    "targets-not-finite": (*_STUCK, "dead-units"),
+_ACCOUNTS: dict[str, tuple[str, ...]] = {
+    "inputs-not-finite": (*_ALL, "inputs-not-scaled"),
+    "targets-not-finite": _ALL,
+    "labels-wrong-format": (*_ALL, "overfitting", "labels-independent-of-inputs"),
+    "targets-out-of-range": (*_ALL, "loss-output-mismatch"),
     "softmax-degenerate": (
-        *_STUCK,
+        *_ALL,
+        "rows-mixed",
+        "output-ignores-inputs",
+        "gradient-disconnected",
         "loss-output-mismatch",
+        "output-activation-mismatch",
         "output-units-mismatch",
-        "dead-units",
+        "train-inference-mismatch",
         "overfitting",
     ),
-    "output-units-mismatch": (*_STUCK, "loss-output-mismatch", "dead-units"),
-    "loss-output-mismatch": (*_STUCK, "dead-units", "overfitting"),
-    "initialization-symmetric": (*_STUCK, "dead-units"),
-    "inputs-not-scaled": (*_STUCK, "dead-units", "overfitting"),
+    "output-units-mismatch": (*_ALL, "loss-output-mismatch", "overfitting"),
+    "double-softmax": (*_ALL, "overfitting"),
+    "loss-output-mismatch": (*_ALL, "overfitting"),
+    "output-activation-mismatch": (*_ALL, "overfitting"),
+    "prediction-target-broadcast": (*_ALL, "overfitting", "loss-reduction"),
+    "loss-uphill": _ALL,
+    "optimizer-settings": (*_ALL, "learning-rate-out-of-range", "overfitting"),
+    "rows-mixed": (*_ALL, "train-inference-mismatch"),
+    "initialization-symmetric": (
+        *_ALL,
+        "initialization-scale",
+        "output-ignores-inputs",
+        "gradient-disconnected",
+    ),
+    "layers-frozen": (*_ALL, "gradient-disconnected"),
+    "gradient-check-failed": _ALL,
+    "gradient-disconnected": _STUCK,
+    "inputs-not-scaled": (*_ALL, "overfitting", "initialization-scale"),
+    "inputs-scaled-twice": (*_STUCK, "initialization-scale"),
+    "inputs-constant-features": (*_STUCK, "labels-independent-of-inputs"),
+    "loss-reduction": (*_ALL, "overfitting"),
+    "targets-not-scaled": _ALL,
+    "activation-saturating": (*_ALL, "initialization-scale"),
+    "initialization-scale": (*_ALL, "overfitting"),
+    "regularization-dominates": _ALL,
+    "dropout-misused": (*_STUCK, "train-inference-mismatch"),
+    "batchnorm-misused": (*_ALL, "train-inference-mismatch", "overfitting"),
+    "labels-independent-of-inputs": (*_STUCK, "overfitting", "class-imbalance"),
+    "data-sorted": (
+        *_STUCK,
+        "overfitting",
+        "train-inference-mismatch",
+        "validation-preprocessed-differently",
+        "class-imbalance",
+    ),
+    "validation-preprocessed-differently": (*_STUCK, "overfitting"),
+    "activation-missing": (*_STUCK, "overfitting"),
+    "class-imbalance": ("predictions-collapsed", "overfitting"),
+    "batch-size-extreme": (*_STUCK, "loss-diverging", "overfitting"),
+    "validation-overlaps-training": (),
     "regularization-has-no-effect": (),
+    "output-ignores-inputs": _STUCK,
     # Units dead before the first step are a cause, see `_accounts_for`.
-    "dead-units": ("cannot-overfit-tiny-subset", *_CURVE, *_RATES),
+    "dead-units": _ALL,
+    "learning-rate-out-of-range": _ALL,
     "learning-rate-too-high": (
-        "cannot-overfit-tiny-subset",
-        *_CURVE,
-        "dead-units",
+        *_BLOWN,
+        *(code for code in _STUCK if not code.startswith("learning-rate")),
         "overfitting",
+        "train-inference-mismatch",
     ),
-    "learning-rate-too-low": ("cannot-overfit-tiny-subset", *_CURVE),
-    "loss-not-finite": ("loss-diverging", "loss-not-decreasing", "training-raised"),
-    "loss-diverging": ("loss-not-decreasing",),
-    "cannot-overfit-tiny-subset": ("loss-not-decreasing", "initial-loss-off-chance"),
+    "learning-rate-too-low": (
+        "cannot-overfit-tiny-subset",
+        "loss-not-decreasing",
+        "predictions-collapsed",
+        "noisy-loss",
+        "training-too-short",
+        "underfitting",
+        "vanishing-gradients",
+    ),
+    "capacity-too-small": ("cannot-overfit-tiny-subset", "underfitting"),
+    "vanishing-gradients": (
+        "cannot-overfit-tiny-subset",
+        "saturated-units",
+        "loss-not-decreasing",
+        "predictions-collapsed",
+        "underfitting",
+    ),
+    "exploding-gradients": (*_BLOWN, "loss-oscillating", "predictions-collapsed"),
+    "saturated-units": (
+        "loss-not-decreasing",
+        "predictions-collapsed",
+        "underfitting",
+    ),
+    "weights-diverging": (*_BLOWN, "loss-oscillating", "predictions-collapsed"),
+    "loss-not-finite": (
+        "loss-diverging",
+        "loss-not-decreasing",
+        "loss-oscillating",
+        "predictions-collapsed",
+        "training-raised",
+    ),
+    "loss-diverging": (
+        "loss-not-decreasing",
+        "loss-oscillating",
+        "predictions-collapsed",
+    ),
+    "loss-oscillating": ("noisy-loss", "predictions-collapsed"),
+    "training-too-short": (
+        "underfitting",
+        "predictions-collapsed",
+        "loss-not-decreasing",
+    ),
+    "noisy-loss": (),
+    "cannot-overfit-tiny-subset": (
+        "loss-not-decreasing",
+        "initial-loss-off-chance",
+        "underfitting",
+        "predictions-collapsed",
+    ),
     "initial-loss-off-chance": (),
     "training-raised": (),
-    "loss-not-decreasing": (),
+    "loss-not-decreasing": ("predictions-collapsed", "underfitting"),
+    "predictions-collapsed": ("underfitting",),
+    "underfitting": (),
     "overfitting": (),
+    "train-inference-mismatch": (),
+    "metric-mismatch": (),
+    "regularization-on-bias": (),
+    "first-layer-filters-noisy": (),
     "test-set-reused": (),
 }
-_RANK = {code: place for place, code in enumerate(EXPLAINS)}
+_RANK = {code: place for place, code in enumerate(_ACCOUNTS)}
+
+
+def _forward(cause, symptoms):
+    # Units that die on the way follow from the rate and are ranked behind it.
+    backward = ("dead-units",) if cause == "learning-rate-too-high" else ()
+    behind = [s for s in symptoms if _RANK[s] > _RANK[cause] or s in backward]
+    return tuple(behind)
+
+
+# Rule → the rules behind it in rank that it accounts for.
+EXPLAINS = {cause: _forward(cause, symptoms) for cause, symptoms in _ACCOUNTS.items()}
 _SEVERITY = {"error": 0, "warning": 1, "note": 2}
 
 

@@ -115,6 +115,8 @@ def _scores_or_probabilities(output):
     where = _named(output)
     wanted = "sigmoid" if loss.startswith("binary") else "softmax"
     if output["from_logits"]:
+        if activation == "softmax":
+            return None  # double-softmax says so
         if activation in PROBABILITIES:
             return (
                 "error",

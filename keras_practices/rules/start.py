@@ -4,6 +4,8 @@ import math
 
 from keras_practices.rules import thresholds
 from keras_practices.rules.catalogue import rule
+from keras_practices.rules.outcome import kept_share
+from keras_practices.rules.outcome import learned
 
 SANITY = "CS231n, Neural Networks Part 3: Before learning, sanity checks"
 INIT = "CS231n, Neural Networks Part 2: Weight initialization"
@@ -153,27 +155,38 @@ def cannot_overfit_tiny_subset(figures):
     Fix: what the finding's cause names; else check targets, learning rate and
     capacity in this order.
 
-    Threshold: more than half of what can be lost is kept. Passing proves little: a
-    network can also learn random rows by heart.
+    Threshold: more than half of what can be lost is kept. A loss that still falls, or
+    a training that learned, makes it a note: such a model fits slowly. Passing proves
+    little: a network can also learn random rows by heart.
     """
     found = figures["tiny_subset"]
     kept = kept_share(found["first_loss"], found["best_loss"], found.get("floor"))
     if kept is None or kept <= thresholds.TINY_SUBSET_KEPT:
         return
+    # A trial that ran out of time has shown nothing; one that blew up has.
+    if found["steps"] < thresholds.TINY_SUBSET_STEPS and math.isfinite(
+        found["last_loss"]
+    ):
+        return
     falling = found.get("still_falling")
+    helps = _change_that_helps(found, figures.get("tiny_changes") or [])
+    cause = "Loss and output, targets, or the learning rate are wrong."
+    advice = "Check the pair of loss and last activation first, then the targets, then "
+    advice += f"try learning_rate={found['learning_rate'] / 10:.2g}."
+    if helps is not None:
+        cause = f"With {helps['change']} a copy reached {helps['best_loss']:.4g}."
+        advice = f"Use {helps['change']} (learning_rate={helps['learning_rate']:.2g})."
+    elif falling:
+        cause = "It still falls: the steps are too small."
+        advice = f"Raise the learning rate: try {10 * found['learning_rate']:.3g}."
     yield {
-        "severity": "warning" if falling else "error",
+        "severity": "note" if falling or learned(figures) else "error",
         "subject": "trial on 20 rows",
         "message": f"After {found['steps']} steps on {found['rows']} rows alone the "
         f"loss is still {found['last_loss']:.4g} (it began at "
         f"{found['first_loss']:.4g}, learning rate {found['learning_rate']:.3g}).",
-        "cause": "It still falls: the steps are too small."
-        if falling
-        else "Loss and output, targets, or the learning rate are wrong.",
-        "advice": f"Raise the learning rate: try {10 * found['learning_rate']:.3g}."
-        if falling
-        else "Check the pair of loss and last activation first, then the targets, then "
-        f"try learning_rate={found['learning_rate'] / 10:.2g}.",
+        "cause": cause,
+        "advice": advice,
         "evidence": {
             key: found[key]
             for key in ("rows", "steps", "first_loss", "last_loss", "best_loss")
@@ -181,22 +194,10 @@ def cannot_overfit_tiny_subset(figures):
     }
 
 
-def kept_share(first, last, floor):
-    """Share of what can be lost that is still there; None where not known.
-
-    Args:
-        first: Loss at the start.
-        last: Loss at the end; not finite counts as all kept.
-        floor: Lowest loss that is possible, None where not known.
-
-    Returns:
-        0 when all that can be lost is lost, 1 when nothing is, above 1 when it rose.
-    """
-    if first is None or floor is None or not math.isfinite(first):
+def _change_that_helps(found, changes):
+    """The trial that fitted the rows best, None where none did."""
+    if not changes:
         return None
-    if not math.isfinite(last):
-        return 1.0
-    possible = first - floor
-    if possible <= 1e-6 * max(1.0, abs(first)):
-        return 0.0
-    return (last - floor) / possible
+    best = min(changes, key=lambda trial: trial["best_loss"])
+    kept = kept_share(found["first_loss"], best["best_loss"], found.get("floor"))
+    return best if kept is not None and kept <= thresholds.TINY_SUBSET_KEPT else None

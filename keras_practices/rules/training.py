@@ -2,7 +2,8 @@
 
 from keras_practices.rules import thresholds
 from keras_practices.rules.catalogue import rule
-from keras_practices.rules.start import kept_share
+from keras_practices.rules.outcome import got_nowhere
+from keras_practices.rules.outcome import kept_share
 
 CURVES = "CS231n, Neural Networks Part 3: Loss function, Train/Val accuracy"
 
@@ -67,7 +68,8 @@ def loss_not_finite(figures):
 def loss_diverging(figures):
     """The training loss ends far above its start.
 
-    What it sees: the smoothed loss of the batches, first and last tenth.
+    What it sees: the loss in inference mode on a fixed probe at the start and at the
+    end of training (the smoothed batch loss where there is no probe).
 
     Why it matters: the steps lead uphill: too long, or of the wrong sign.
 
@@ -75,13 +77,16 @@ def loss_diverging(figures):
 
     Fix: a learning rate ten times lower; check the sign of a custom loss.
 
-    Threshold: 2 × the start.
+    Threshold: 2 × the start, and not below the loss of guessing. Where the losses of
+    the batches fell, training and inference disagree and another rule speaks.
     """
     found = figures["training"]
     start, last = found["start_loss"], found["last_loss"]
     if start is None or last is None or found["steps"] < thresholds.STUCK_MIN_STEPS:
         return
     rise = last - start
+    if not got_nowhere(figures) or _batches_learned(figures):
+        return
     if rise > (thresholds.DIVERGED_FACTOR - 1) * max(abs(start), 1e-3):
         yield {
             "severity": "error",
@@ -107,8 +112,10 @@ def loss_not_decreasing(figures):
 
     Fix: what the finding's cause names.
 
-    Threshold: less than 3 % of what can be lost is lost; a model that begins far
-    below the loss of guessing (pretrained) is not judged.
+    Threshold: less than 3 % of what can be lost is lost, from the start or from the
+    loss of guessing: to get there takes no input. A model that begins far below the
+    loss of guessing (pretrained) is not judged. Where the losses of the batches fell,
+    training and inference disagree and another rule speaks.
     """
     found = figures["training"]
     start, last = found["start_loss"], found["last_loss"]
@@ -118,14 +125,18 @@ def loss_not_decreasing(figures):
     if chance is not None and start < 0.5 * chance:
         return
     floor = found["floor"]
-    kept = kept_share(start, last, min(0.0, last) if floor is None else floor)
-    if kept is None or kept < 1 - thresholds.STUCK_SHARE:
+    lowest = min(0.0, last) if floor is None else floor
+    guess = _guessing(figures)
+    shares = [kept_share(base, last, lowest) for base in (start, guess)]
+    kept = max((share for share in shares if share is not None), default=None)
+    if kept is None or kept < 1 - thresholds.STUCK_SHARE or _batches_learned(figures):
         return
+    beside = "" if guess is None else f" (guessing gives {guess:.4g})"
     yield {
         "severity": "error",
         "subject": "loss",
         "message": f"The training loss went from {start:.4g} to {last:.4g} in "
-        f"{found['steps']} steps: nothing was learned.",
+        f"{found['steps']} steps{beside}: nothing was learned.",
         "cause": "The gradients say nothing, or the steps are of the wrong size.",
         "advice": "Run kp.check and act on its first finding; then try the learning "
         "rate ×10 and ÷10.",
@@ -133,12 +144,39 @@ def loss_not_decreasing(figures):
     }
 
 
+def _guessing(figures):
+    """Loss of a constant answer, on the side of caution; None where not known.
+
+    Of the two losses of guessing the larger one is taken for classes; for numbers the
+    better guess is the mean. Of weighted losses neither is known.
+    """
+    if figures.get("class_weighted"):
+        return None
+    chance, constant = figures["training"].get("chance"), figures.get("constant_loss")
+    if chance is None or constant is None:
+        return chance if constant is None else constant
+    unbounded = (figures.get("initial_loss") or {}).get("unbounded")
+    return constant if unbounded else max(chance, constant)
+
+
+def _batches_learned(figures):
+    """True when the losses of the batches fell by half of what guessing costs."""
+    found = figures["training"]
+    curve, guess = found.get("curve"), _guessing(figures)
+    if not curve:
+        return False
+    start = curve[0] if guess is None else min(curve[0], guess)
+    kept = kept_share(start, curve[-1], found["floor"] or 0.0)
+    return kept is not None and kept < 0.5 and found["first_not_finite"] is None
+
+
 @rule("overfitting", stage="during", needs=("training",), source=CURVES)
 def overfitting(figures):
     """Validation turned while training went on falling.
 
-    What it sees: validation loss and training loss (inference mode on the probe, else
-    as reported) of each epoch.
+    What it sees: validation loss without weight penalties and training loss
+    (inference mode on the probe, else as reported) of each epoch; the loss of
+    guessing.
 
     Why it matters: from the best epoch on the model learns its rows by heart.
 
@@ -147,23 +185,22 @@ def overfitting(figures):
     Fix: stop at the best epoch (`EarlyStopping(restore_best_weights=True)`), more
     data or augmentation, dropout, L2.
 
-    Threshold: validation loss ends 20 % above its minimum (and by 5 % of the first
-    loss), at least 3 epochs after it, while training loss fell further.
+    Threshold: validation loss ends 20 % above its minimum (and by a tenth of the first
+    loss), at least 3 epochs after it, while training loss fell further. Or the rows
+    are known by heart (a tenth of the loss of guessing left) and validation ends 20 %
+    above its minimum and above the loss of guessing.
     """
     found = figures["training"]
-    validation, training = found["validation_losses"], found["training_losses"]
+    validation = found.get("validation_data_losses") or found["validation_losses"]
+    training = found["training_losses"]
     epochs = min(len(validation), len(training))
-    if epochs < thresholds.OVERFIT_MIN_EPOCHS + 1:
+    if epochs < 2:
         return
     best = min(range(epochs), key=lambda epoch: validation[epoch])
-    tail = validation[max(best + 1, epochs - 3) : epochs]
-    if epochs - 1 - best < thresholds.OVERFIT_MIN_EPOCHS or not tail:
-        return
-    rise = min(tail) - validation[best]
-    fell = training[best] - training[epochs - 1]
-    large = rise > thresholds.OVERFIT_RISE * abs(validation[best])
-    learned = abs(found["start_loss"] or validation[0])
-    if not large or rise <= thresholds.OVERFIT_RISE_OF_START * learned or fell <= 0:
+    if not (
+        _turned(found, validation, training, best, epochs)
+        or _by_heart(figures, validation, training, best, epochs)
+    ):
         return
     yield {
         "severity": "warning",
@@ -181,3 +218,28 @@ def overfitting(figures):
             "last_training_loss": training[epochs - 1],
         },
     }
+
+
+def _turned(found, validation, training, best, epochs):
+    tail = validation[max(best + 1, epochs - 3) : epochs]
+    if epochs - 1 - best < thresholds.OVERFIT_MIN_EPOCHS or not tail:
+        return False
+    rise = min(tail) - validation[best]
+    large = rise > thresholds.OVERFIT_RISE * abs(validation[best])
+    first = abs(found["start_loss"] or validation[0])
+    large = large and rise > thresholds.OVERFIT_RISE_OF_FIRST * first
+    return large and training[epochs - 1] < training[best]
+
+
+def _by_heart(figures, validation, training, best, epochs):
+    found, guess = figures["training"], _guessing(figures)
+    floor = found["floor"]
+    if guess is None or floor is None or validation[epochs - 1] <= guess:
+        return False
+    kept = kept_share(guess, training[epochs - 1], floor)
+    rise = validation[epochs - 1] - validation[best]
+    return (
+        kept is not None
+        and kept <= thresholds.BY_HEART_KEPT
+        and rise > thresholds.OVERFIT_RISE * abs(validation[best])
+    )

@@ -2,6 +2,8 @@
 
 from keras_practices.rules import thresholds
 from keras_practices.rules.catalogue import rule
+from keras_practices.rules.outcome import kept_of_guessing
+from keras_practices.rules.outcome import learned
 
 UNITS = "CS231n, Neural Networks Part 1: ReLU; Part 3: Activation distributions"
 
@@ -22,8 +24,9 @@ def dead_units(figures):
 
     Fix: bias from 0, `he_normal` weights, a lower learning rate, or a leaky ReLU.
 
-    Threshold: 90 % of a layer; 50 % of a layer when training got nowhere. A trained
-    network whose ReLUs are sparse is healthy.
+    Threshold: 90 % of a layer; 50 % of a layer when more than half of the loss of
+    guessing is left after training. A note where training learned: a trained network
+    whose ReLUs are sparse is healthy.
     """
     if figures.get("probe_rows", 0) < thresholds.DEAD_MIN_ROWS:
         return
@@ -33,7 +36,7 @@ def dead_units(figures):
         if layer.get("inactive", 0) > thresholds.DEAD_SHARE_WARNING
     }
     training = figures.get("training")
-    got_nowhere = training is not None and training.get("kept", 0) > 0.5
+    got_nowhere = (kept_of_guessing(figures) or 0.0) > 0.5
     worst = {n: s for n, s in dead.items() if s >= thresholds.DEAD_SHARE_ERROR}
     if not worst and not got_nowhere:
         return
@@ -49,8 +52,10 @@ def dead_units(figures):
     shown = ", ".join(f"{n} {s:.0%}" for n, s in list((worst or dead).items())[:4])
     untrained = training is None or bool(at_start)
     yield {
-        "severity": "error"
-        if (worst and (got_nowhere or training is None))
+        "severity": "note"
+        if learned(figures)
+        else "error"
+        if worst and (got_nowhere or training is None)
         else "warning",
         "stage": "before" if untrained else "during",
         "subject": first,

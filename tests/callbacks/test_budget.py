@@ -1,6 +1,7 @@
 import pytest
 
 from keras_practices.callbacks import budget as budget_module
+from keras_practices.callbacks.budget import GRACE_OF_SAMPLES
 from keras_practices.callbacks.budget import GRACE_SECONDS
 from keras_practices.callbacks.budget import Budget
 
@@ -92,3 +93,15 @@ def test_affordable_until_grace_and_share_are_used_up(clock):
     with budget.spending(compiling=True):
         clock.now += 100
     assert budget.affordable
+
+
+def test_samples_are_given_up_before_what_is_done_once_an_epoch(clock):
+    budget = Budget(0.1)
+    with budget.spending():
+        clock.now += GRACE_OF_SAMPLES
+    assert budget.affords_samples
+    with budget.spending():
+        clock.now += (GRACE_SECONDS - GRACE_OF_SAMPLES) / 2
+    assert (budget.affords_samples, budget.affordable) == (False, True)
+    clock.now += 100
+    assert budget.affords_samples

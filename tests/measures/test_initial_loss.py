@@ -5,6 +5,7 @@ from keras import layers
 
 from keras_practices.measures.arrays import measure_targets
 from keras_practices.measures.initial_loss import chance_loss
+from keras_practices.measures.initial_loss import constant_loss
 from keras_practices.measures.initial_loss import floor_loss
 from keras_practices.measures.initial_loss import measure_initial_loss
 from keras_practices.measures.model_card import measure_outputs
@@ -99,3 +100,40 @@ def test_floors_of_hard_targets_and_of_unknown_losses():
     assert hard == pytest.approx(0, abs=1e-9)
     assert floor_loss({"loss": "mean_squared_error"}, NUMBERS) == 0.0
     assert floor_loss({"loss": "poisson"}, NUMBERS) is None
+
+
+@pytest.mark.parametrize(
+    ("loss", "y"),
+    [
+        ("sparse_categorical_crossentropy", CLASSES),
+        ("categorical_crossentropy", np.eye(5)[CLASSES]),
+        ("binary_crossentropy", np.eye(5)[CLASSES]),
+        ("mean_squared_error", NUMBERS),
+        ("mean_absolute_error", NUMBERS),
+    ],
+)
+def test_no_constant_answer_is_better_than_the_best(loss, y):
+    found = constant_loss({"loss": loss}, y)
+    one_hot = np.eye(5)[CLASSES]
+    shares = one_hot.mean(axis=0)
+    answers = {
+        "mean_squared_error": NUMBERS.mean(axis=0),
+        "mean_absolute_error": np.median(NUMBERS, axis=0),
+    }
+    best = np.broadcast_to(
+        answers.get(loss, shares), (40, len(answers.get(loss, shares)))
+    )
+    function = keras.losses.get(loss)
+
+    def loss_of(answer):
+        values = function(np.asarray(y, "float32"), answer.astype("float32"))
+        return float(np.mean(keras.ops.convert_to_numpy(values)))
+
+    assert found == pytest.approx(loss_of(best), rel=1e-5)
+    other = best + RANDOM.normal(0, 0.02, best.shape[-1])
+    if "crossentropy" in loss:
+        other = np.clip(other, 0.01, 0.99)
+        other = other / other.sum(-1, keepdims=True) if loss[0] in "sc" else other
+    assert loss_of(other) > found
+    assert constant_loss({"loss": "custom"}, y) is None
+    assert constant_loss({"loss": loss}, np.full((4, 2), np.nan)) is None

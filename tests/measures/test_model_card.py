@@ -44,6 +44,8 @@ def test_a_head_that_computes_by_itself_is_left_unread():
     inputs = keras.Input((4,))
     scaled = keras.Model(inputs, layers.Dense(2, activation="tanh")(inputs) * 3.0)
     assert card(scaled)[0] is None
+    ends = keras.ops.softmax(layers.Dense(2)(inputs))
+    assert card(keras.Model(inputs, ends))[0] == "softmax"
     assert card(sequential(layers.BatchNormalization()))[0] is None
 
 

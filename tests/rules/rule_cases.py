@@ -47,6 +47,8 @@ def output(target=CLASSES, **changes):
 
 
 def training(**changes):
+    if "kept" in changes and "last_loss" not in changes:
+        changes["last_loss"] = 2.0 * changes["kept"]
     figures = {
         "steps": 100,
         "start_loss": 2.0,
@@ -166,9 +168,9 @@ CASES = {
         severity="error",
         subject="optimizer",
         advice="Set learning_rate=0.001.",
-        # 15 points of 2.0 are 0.3; the training ended at 1.0.
-        silent=rates(1.0, {"d10": 0.72, "x1": 2.0, "x10": 2.0}),
-        fires=rates(1.0, {"d10": 0.68, "x1": 2.0, "x10": 2.0}),
+        # 30 points of 2.0 are 0.6: as far must the lower rate be ahead.
+        silent=rates(1.0, {"d10": 1.0, "x1": 1.59, "x10": 2.0}),
+        fires=rates(1.0, {"d10": 1.0, "x1": 1.61, "x10": 2.0}),
     ),
     "learning-rate-too-low": Case(
         healthy=rates(0.2, {"d10": 1.8, "x1": 1.0, "x10": 0.6}),
@@ -195,7 +197,7 @@ CASES = {
         subject="answer",
         advice="from_logits=True",
         silent=output(activation="linear", from_logits=True),
-        fires=output(from_logits=True),
+        fires=output(activation="relu"),
     ),
     "output-units-mismatch": Case(
         healthy=output(),

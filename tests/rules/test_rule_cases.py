@@ -1,9 +1,14 @@
 import json
 import re
 
+import cases_architecture
+import cases_behaviour
+import cases_data
+import cases_gradient_check
+import cases_training
 import pytest
+import rule_cases
 from rule_cases import BINARY
-from rule_cases import CASES
 from rule_cases import CLASSES
 from rule_cases import first_loss
 from rule_cases import output
@@ -18,6 +23,16 @@ from keras_practices.rules.explanation import EXPLAINS
 
 pytestmark = pytest.mark.once
 
+TOPICS = (
+    rule_cases,
+    cases_data,
+    cases_architecture,
+    cases_behaviour,
+    cases_gradient_check,
+    cases_training,
+)
+CASES = {code: case for topic in TOPICS for code, case in topic.CASES.items()}
+
 ONE_HOT = {"kind": "one-hot", "shape": [3], "min": 0.0, "max": 1.0, "distinct": 2}
 NUMBERS = {"kind": "numbers", "shape": [], "min": -3.0, "max": 7.5, "distinct": 90}
 SECTIONS = ("What it sees", "Why it matters", "Example", "Fix", "Threshold")
@@ -29,6 +44,7 @@ def run(code, figures):
 
 def test_every_rule_has_its_cases_and_its_place():
     assert set(CASES) == set(CATALOGUE) == set(EXPLAINS)
+    assert sum(len(topic.CASES) for topic in TOPICS) == len(CASES)
     assert {code for after in EXPLAINS.values() for code in after} <= set(CATALOGUE)
 
 
@@ -139,12 +155,30 @@ def test_widths_of_targets_and_units():
 
 def test_a_loss_that_still_falls_asks_for_longer_steps():
     (found,) = run("cannot-overfit-tiny-subset", tiny(1.9, still_falling=True))
-    assert found.severity == "warning"
+    assert found.severity == "note"
     assert "0.1" in found.advice
+    # Time was up before the trial had begun to speak.
+    assert run("cannot-overfit-tiny-subset", tiny(1.9, steps=99)) == []
+    assert len(run("cannot-overfit-tiny-subset", tiny(1.9, steps=100))) == 1
     assert run("cannot-overfit-tiny-subset", tiny(1.9, floor=None)) == []
     assert run("cannot-overfit-tiny-subset", tiny(1.9, floor=1.88)) == []
-    (nan,) = run("cannot-overfit-tiny-subset", tiny(float("inf")))
+    (nan,) = run("cannot-overfit-tiny-subset", tiny(float("inf"), steps=3))
     assert nan.severity == "error"
+
+
+def test_a_change_that_fits_the_tiny_subset_is_the_advice():
+    change = {"change": "standardised inputs", "learning_rate": 0.01, "steps": 200}
+    figures = tiny(1.9)
+    (found,) = run(
+        "cannot-overfit-tiny-subset",
+        {**figures, "tiny_changes": [{**change, "best_loss": 0.1}]},
+    )
+    assert "standardised inputs" in found.advice
+    (found,) = run(
+        "cannot-overfit-tiny-subset",
+        {**figures, "tiny_changes": [{**change, "best_loss": 1.8}]},
+    )
+    assert "standardised inputs" not in found.advice
 
 
 def test_a_first_loss_that_is_not_finite_is_far_above_guessing():
@@ -203,7 +237,7 @@ def test_dead_units_at_the_start_and_on_the_way():
     assert (later.stage, later.severity) == ("during", "error")
     assert "Divide the learning rate by 10" in later.advice
     (sparse,) = run("dead-units", units(0.95, before=0.0, run=fine))
-    assert sparse.severity == "warning"
+    assert sparse.severity == "note"
     assert run("dead-units", units(0.6, before=0.0, run=fine)) == []
     assert len(run("dead-units", units(0.6, before=0.0, run=stuck))) == 1
     assert run("dead-units", units(0.5, before=0.0, run=stuck)) == []

@@ -1,0 +1,150 @@
+"""Settings of layers and optimizer that can be read off without running the model."""
+
+import keras
+from keras import ops
+
+from keras_practices.measures.capture import all_layers
+from keras_practices.measures.graph_nodes import DROPOUT
+from keras_practices.measures.initial_weights import measure_frozen
+
+# Steps at which a schedule is read: one that warms up begins at 0.
+_SCHEDULE_STEPS = (0, 1, 10, 100, 1000, 10_000)
+_SETTINGS = (
+    "momentum",
+    "rho",
+    "beta_1",
+    "beta_2",
+    "epsilon",
+    "weight_decay",
+    "clipnorm",
+    "clipvalue",
+    "global_clipnorm",
+    "centered",
+)
+
+
+def measure_parts(model):
+    """Reads dropout, normalisation, freezing, regularisers, metrics and optimizer.
+
+    Args:
+        model: A built, compiled Keras model.
+
+    Returns:
+        `{"parts": {…}}` with `dropout` (list of `layer`, `rate`, `argument`),
+        `batchnorm` (list of `layer`, `momentum`, `trainable`), `frozen` (see
+        `measure_frozen`), `regularized_biases` (paths), `metrics` (Keras's names of
+        the compiled metrics, None where they cannot be read) and `optimizer` (see
+        `measure_settings`).
+    """
+    found = all_layers(model)
+    return {
+        "parts": {
+            "dropout": [entry for layer in found for entry in _dropout(layer)],
+            "batchnorm": [
+                {
+                    "layer": layer.name,
+                    "momentum": float(layer.momentum),
+                    "trainable": bool(layer.trainable),
+                }
+                for layer in found
+                if isinstance(layer, keras.layers.BatchNormalization)
+            ],
+            "frozen": measure_frozen(model),
+            "regularized_biases": [
+                variable.path
+                for variable in model.trainable_variables
+                if variable.regularizer is not None and variable.name == "bias"
+            ],
+            "metrics": _metric_names(model),
+            "optimizer": measure_settings(model.optimizer),
+        }
+    }
+
+
+def measure_settings(optimizer):
+    """Reads what an optimizer was made with.
+
+    Args:
+        optimizer: A Keras optimizer; of a loss-scaling one, the one inside.
+
+    Returns:
+        Dict with `class`, `learning_rate` (the largest of a schedule over its first
+        10,000 steps), `scheduled` and every numeric setting that it has (`momentum`,
+        `rho`, `beta_1`, `beta_2`, `epsilon`, `weight_decay`, `clipnorm`, `clipvalue`,
+        `global_clipnorm`); None where there is no single optimizer to read.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    try:
+        config = inner.get_config()
+        rate, scheduled = _rate(inner, config)
+    except (AttributeError, NotImplementedError, TypeError, ValueError):
+        return None
+    settings = {
+        key: config[key]
+        for key in _SETTINGS
+        if isinstance(config.get(key), int | float)
+    }
+    return {
+        "class": _keras_class(inner),
+        "learning_rate": rate,
+        "scheduled": scheduled,
+        **settings,
+    }
+
+
+def _keras_class(optimizer):
+    """Name of the nearest class of Keras's own: its settings mean the same."""
+    for one in type(optimizer).__mro__:
+        if one.__module__.startswith("keras."):
+            return one.__name__
+    return type(optimizer).__name__
+
+
+def _rate(optimizer, config):
+    scheduled = isinstance(config.get("learning_rate"), dict)
+    if not scheduled:
+        return float(ops.convert_to_numpy(optimizer.learning_rate)), False
+    schedule = keras.optimizers.schedules.deserialize(config["learning_rate"])
+    rates = [float(ops.convert_to_numpy(schedule(step))) for step in _SCHEDULE_STEPS]
+    return max(rates, key=abs), True
+
+
+def _dropout(layer):
+    if isinstance(layer, DROPOUT):
+        arguments = ("rate",)
+    elif isinstance(layer, keras.layers.RNN):
+        layer, arguments = layer.cell, ("dropout", "recurrent_dropout")
+    elif isinstance(layer, keras.layers.MultiHeadAttention):
+        arguments = ("dropout",)
+    else:
+        return
+    for argument in arguments:
+        rate = getattr(layer, argument, None)
+        if isinstance(rate, int | float) and rate > 0:
+            yield {"layer": layer.name, "rate": float(rate), "argument": argument}
+
+
+def _metric_names(model):
+    try:
+        config = model.get_compile_config() or {}
+    except Exception:  # a function without a name of its own cannot be written down
+        return None
+    names = []
+
+    def visit(part):
+        if isinstance(part, str):
+            names.append(part)
+        elif isinstance(part, dict) and "class_name" in part:
+            inner = part.get("config")
+            function = part["class_name"] == "function"
+            names.append(inner if function else part["class_name"])
+        elif isinstance(part, dict):
+            for value in part.values():
+                visit(value)
+        elif isinstance(part, list | tuple):
+            for value in part:
+                visit(value)
+
+    visit(config.get("metrics"))
+    visit(config.get("weighted_metrics"))
+    return [str(name) for name in names]
