@@ -184,26 +184,16 @@ def diagnose(
     monitor.extra_figures = _for_record(figures)
     initial = snapshot(model)
 
-    callbacks = callback_list(fit_kwargs.pop("callbacks", None))
-    begun = time.perf_counter()
-    history = None
-    try:
-        history = model.fit(
-            x if arrays else sample.data,
-            y,
-            validation_data=validation_data,
-            validation_split=validation_split,
-            callbacks=[*callbacks, monitor],
-            **fit_kwargs,
-        )
-    except Exception as error:
-        monitor.record.close()
-        figures["exception"] = {
-            "type": type(error).__name__,
-            "text": first_line(error),
-            "steps": len(monitor.record.curve("loss")[1]),
-        }
-    result.timings["training"] = time.perf_counter() - begun
+    history = _train(
+        model,
+        monitor,
+        result,
+        x if arrays else sample.data,
+        y,
+        validation_data=validation_data,
+        validation_split=validation_split,
+        **fit_kwargs,
+    )
     _add_training(figures, monitor.record)
     postflight(
         model,
@@ -218,6 +208,25 @@ def diagnose(
     )
     report.history = history
     return report
+
+
+def _train(model, monitor, result, x, y, *, callbacks=None, **fit_kwargs):
+    """Runs `fit` under the monitor; what it raises becomes a figure."""
+    begun = time.perf_counter()
+    history = None
+    try:
+        history = model.fit(
+            x, y, callbacks=[*callback_list(callbacks), monitor], **fit_kwargs
+        )
+    except Exception as error:
+        monitor.record.close()
+        result.figures["exception"] = {
+            "type": type(error).__name__,
+            "text": first_line(error),
+            "steps": len(monitor.record.curve("loss")[1]),
+        }
+    result.timings["training"] = time.perf_counter() - begun
+    return history
 
 
 def review(

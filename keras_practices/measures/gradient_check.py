@@ -16,7 +16,9 @@ from keras_practices.measures.capture import without_noise
 from keras_practices.measures.gradient_check_coordinates import Losses
 from keras_practices.measures.gradient_check_coordinates import NotRepeatable
 from keras_practices.measures.gradient_check_coordinates import check_coordinates
+from keras_practices.measures.gradient_check_coordinates import names_of
 from keras_practices.measures.gradient_check_coordinates import pick_coordinates
+from keras_practices.measures.gradient_check_coordinates import summarize
 from keras_practices.measures.side_state import SideState
 from keras_practices.measures.side_state import data_and_penalty
 from keras_practices.measures.side_state import fresh_optimizer
@@ -127,7 +129,7 @@ class _Check:
             for variable in model.non_trainable_variables
             if keras.backend.is_float_dtype(variable.dtype)
         ]
-        self.names = _names(self.trainable)
+        self.names = names_of(self.trainable)
         self.gradient_seconds = 0.0
 
     def run(self, batch, weights):
@@ -155,7 +157,7 @@ class _Check:
         # A slope where no gradient can come from is an error, not a missing way.
         sloped = {one.variable for one in points if one.numeric and not one.kink}
         return {
-            **_summary(points, self.names),
+            **summarize(points, self.names),
             "variables": self._by_variable(points, arrays),
             "disconnected": [self.names[i] for i in lost if i not in sloped],
             "stopped": stopped.count,
@@ -243,13 +245,13 @@ class _Check:
         arrays = _arrays(gradients)
         loss_at = self._penalty_loss
         points = self._look(loss_at, values, fixed, loss, arrays, rng, regularized)
-        return _summary(points, self.names)
+        return summarize(points, self.names)
 
     def _by_variable(self, points, arrays):
         found = {}
         for place, (name, array) in enumerate(zip(self.names, arrays, strict=True)):
             own = [one for one in points if one.variable == place]
-            worst = _summary(own, self.names)["worst"] or {}
+            worst = summarize(own, self.names)["worst"] or {}
             found[name] = {
                 key: worst.get(key) for key in ("relative_error", "analytic", "numeric")
             }
@@ -264,35 +266,6 @@ def _words(error):
     own = [line for line in lines if line and "encountered when calling" not in line]
     text = own[0].replace("\x1b[1m", "").replace("\x1b[0m", "") if own else ""
     return f"{type(error).__name__}: {text[:160]}"
-
-
-def _summary(points, names):
-    clear = [one for one in points if not one.kink]
-    worst = max(clear, key=lambda one: one.relative_error, default=None)
-    return {
-        "checked": len(points),
-        "kinks": len(points) - len(clear),
-        "worst": worst
-        and {
-            "variable": names[worst.variable],
-            "index": worst.index,
-            "relative_error": worst.relative_error,
-            "analytic": worst.analytic,
-            "numeric": worst.numeric,
-        },
-    }
-
-
-def _names(variables):
-    """Paths, numbered where two variables have the same."""
-    names, seen = [], {}
-    for variable in variables:
-        seen[variable.path] = seen.get(variable.path, 0) + 1
-        again = seen[variable.path] > 1
-        names.append(
-            f"{variable.path} ({seen[variable.path]})" if again else variable.path
-        )
-    return names
 
 
 def _moved(weight, rng):

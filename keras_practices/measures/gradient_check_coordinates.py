@@ -179,6 +179,41 @@ def check_coordinates(losses, coordinates, deadline):
             size *= 2
 
 
+def names_of(variables):
+    """Returns the paths of variables, numbered where two have the same."""
+    names, seen = [], {}
+    for variable in variables:
+        seen[variable.path] = seen.get(variable.path, 0) + 1
+        again = seen[variable.path] > 1
+        names.append(
+            f"{variable.path} ({seen[variable.path]})" if again else variable.path
+        )
+    return names
+
+
+def summarize(points, names):
+    """Returns `checked`, `kinks` and `worst` of coordinates that were looked at.
+
+    Args:
+        points: List of `Coordinate` with slopes.
+        names: Names of the trainable variables.
+    """
+    clear = [one for one in points if not one.kink]
+    worst = max(clear, key=lambda one: one.relative_error, default=None)
+    return {
+        "checked": len(points),
+        "kinks": len(points) - len(clear),
+        "worst": worst
+        and {
+            "variable": names[worst.variable],
+            "index": worst.index,
+            "relative_error": worst.relative_error,
+            "analytic": worst.analytic,
+            "numeric": worst.numeric,
+        },
+    }
+
+
 def _look(losses, coordinates):
     sides = _sides(losses, coordinates, 1.0)
     suspects = []

@@ -47,7 +47,7 @@ def measure_loss_behaviour(model, sample, outputs=None):
     x, y, _ = sample.head(ROWS)
     with restore_rng():
         predictions = _predictions(model, x)
-        flat = [_numbers(part) for part in keras.tree.flatten(predictions)]
+        flat = [_numbers(part) for part in leaves_by_output(predictions, outputs)]
         given = len(keras.tree.flatten(x)[0])
         if len(flat) != len(outputs) or any(_rows(p) != given for p in flat):
             return {}
@@ -77,6 +77,22 @@ def measure_loss_behaviour(model, sample, outputs=None):
                 else None
             )
     return found
+
+
+def leaves_by_output(predictions, outputs):
+    """Returns the tensors that a model gave as a list in the order of its outputs.
+
+    Args:
+        predictions: What the model returned: a tensor or a structure of them.
+        outputs: The figures "outputs" of the model.
+
+    Returns:
+        List of tensors. A dict is read by name, since flattening sorts its keys.
+    """
+    names = [output["name"] for output in outputs]
+    if isinstance(predictions, dict) and set(names) == set(predictions):
+        return [predictions[name] for name in names]
+    return keras.tree.flatten(predictions)
 
 
 def _predictions(model, x):

@@ -8,6 +8,7 @@ from keras_practices._core.randomness import restore_rng
 from keras_practices.measures.arrays import measure_targets
 from keras_practices.measures.capture import without_noise
 from keras_practices.measures.layers import input_tensors
+from keras_practices.measures.loss_behaviour import leaves_by_output
 from keras_practices.measures.model_card import measure_outputs
 from keras_practices.measures.set_up import pair_outputs
 from keras_practices.measures.side_state import measure_losses
@@ -116,7 +117,7 @@ def measure_predictions(model, x, y, outputs=None, rows=ROWS):
     outputs = measure_outputs(model) if outputs is None else outputs
     x, y = _head(x, rows), _head(y, rows)
     with restore_rng():
-        (predictions,) = _outputs(model, x, times=1)
+        (predictions,) = _outputs(model, x, times=1, outputs=outputs)
     pairs = pair_outputs(outputs, y)
     if len(pairs) != len(predictions):
         return {}
@@ -132,7 +133,7 @@ def _head(part, rows):
     return keras.tree.map_structure(lambda a: a[:rows], part)
 
 
-def _outputs(model, x, times):
+def _outputs(model, x, times, outputs=()):
     """Outputs of a model, run so often in one scope: random numbers go on in it."""
     inputs = input_tensors(x)
     with keras.StatelessScope(), without_noise(model):
@@ -140,7 +141,7 @@ def _outputs(model, x, times):
     return [
         [
             np.asarray(ops.convert_to_numpy(part), dtype=np.float64)
-            for part in keras.tree.flatten(run)
+            for part in leaves_by_output(run, outputs)
         ]
         for run in runs
     ]

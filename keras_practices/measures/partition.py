@@ -50,7 +50,9 @@ def figures_of_partition(sample, x, y, validation_data, validation_split=0.0):
     if held is None:
         return figures
     if held.y is not None:
-        figures["validation_class_counts"] = measure_class_counts(held.y)
+        known = figures["class_counts"] is not None
+        counts = measure_class_counts(held.y, known=known)
+        figures["validation_class_counts"] = counts
     figures["overlap"] = measure_overlap(x, held.x)
     figures["input_shift"] = measure_input_shift(sample.x, held.x)
     return figures
@@ -77,12 +79,14 @@ def validation_sample(validation_data):
         return take_sample(validation_data, owner=owner)
 
 
-def class_labels(y):
+def class_labels(y, *, known=False):
     """Returns one class number a row, or None where the targets are no classes.
 
     Args:
         y: Whole class numbers of shape `(rows,)` or `(rows, 1)`, or one-hot rows; a
             structure that holds one such array.
+        known: Bool. Whether whole numbers are known to be classes: a part may hold
+            one of them only.
     """
     flat = [array for array in keras.tree.flatten(y) if array is not None]
     if len(flat) != 1:
@@ -94,24 +98,26 @@ def class_labels(y):
     if width > 1:
         shaped = measure_targets(array[:1000])["kind"] == "one-hot"
         return array.argmax(axis=1) if shaped else None
-    kind = measure_targets(array)["kind"]
-    if kind not in ("binary", "classes") or not np.isfinite(array).all():
+    if not np.isfinite(array).all() or not (array == np.round(array)).all():
+        return None
+    if not known and measure_targets(array)["kind"] not in ("binary", "classes"):
         return None
     return array.ravel().astype(np.int64)
 
 
-def measure_class_counts(y, *, complete=True):
+def measure_class_counts(y, *, complete=True, known=False):
     """Counts the rows of each class.
 
     Args:
         y: Targets, see `class_labels`.
         complete: Bool. Whether `y` holds every row of its set.
+        known: Bool, see `class_labels`.
 
     Returns:
         Dict with `rows`, `counts` (class number as text → rows) and `complete`; None
         where the targets are no classes or more than 1,000.
     """
-    labels = class_labels(y)
+    labels = class_labels(y, known=known)
     if labels is None:
         return None
     values, counts = np.unique(labels, return_counts=True)

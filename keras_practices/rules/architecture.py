@@ -8,6 +8,7 @@ from keras_practices.rules.chains import came_from
 from keras_practices.rules.chains import hidden_runs
 from keras_practices.rules.chains import next_kernel
 from keras_practices.rules.chains import next_layer
+from keras_practices.rules.chains import normalised
 from keras_practices.rules.outcome import got_nowhere
 from keras_practices.rules.outcome import learned
 
@@ -34,14 +35,17 @@ def activation_missing(figures):
 
     Threshold: no hidden layer has an activation: a warning, an error where training
     did not learn, a note where it did. One layer among others: a note, a warning where
-    training got nowhere.
+    training got nowhere; none where a normalisation follows it.
     """
     nodes = figures["graph"]["nodes"]
     missing = [place for place in range(len(nodes)) if _lacks(nodes, place)]
+    whole = not any(_bends(node) for node in nodes if node["hidden"])
+    if not whole:
+        # A linear bottleneck among others ends with a normalisation.
+        missing = [place for place in missing if not normalised(nodes, place)]
     if not missing:
         return
     names = [nodes[place]["name"] for place in missing]
-    whole = not any(_bends(node) for node in nodes if node["hidden"])
     outcome = learned(figures)
     if outcome or not whole:
         severity = "note" if outcome or not got_nowhere(figures) else "warning"

@@ -38,16 +38,6 @@ def _behaviours(figures):
     return [(name, behaviour) for name, behaviour in found if behaviour]
 
 
-def is_summed(figures):
-    """True where a loss is summed over the batch: losses a row do not compare."""
-    found = (figures.get("loss_behaviour") or {}).values()
-    growths = [behaviour.get("row_growth") for behaviour in found if behaviour]
-    return any(
-        growth is not None and growth >= thresholds.LOSS_ROW_GROWTH
-        for growth in growths
-    )
-
-
 @rule("loss-reduction", stage="before", needs=("loss_behaviour",), source=LOSSES)
 def loss_reduction(figures):
     """The loss is summed over the rows of a batch.

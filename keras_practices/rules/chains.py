@@ -83,7 +83,7 @@ def hidden_runs(nodes, names):
 
     Returns:
         List of lists of places of kernel layers; normalisation ends a run, a layer
-        that no other layer with weights follows is not in it.
+        that feeds no kernel (a gate, an output) is not in it.
     """
     runs, seen = [], set()
     for place in range(len(nodes)):
@@ -92,18 +92,21 @@ def hidden_runs(nodes, names):
             name, end = activation_after(nodes, at)
             if name not in names or not nodes[at]["hidden"]:
                 break
-            if end != at and _normalised(nodes, at):
+            if end != at and normalised(nodes, at):
                 break
             seen.add(at)
-            run.append(at)
-            at = next_kernel(nodes, end)
+            following = next_kernel(nodes, end)
+            # A gate feeds a product with other values, no kernel.
+            if following is not None:
+                run.append(at)
+            at = following
         if run:
             runs.append(run)
     return runs
 
 
-def _normalised(nodes, place):
-    """True when a normalisation stands between a node and its activation."""
+def normalised(nodes, place):
+    """True when a normalisation stands between a node and the next layer."""
     for step in passed_on(nodes, place):
         if nodes[step]["kind"] != "neutral":
             return False

@@ -126,13 +126,27 @@ def to_learn(figures):
         A positive float or None.
     """
     training = figures["training"]
-    guesses = (figures.get("constant_loss"), training.get("chance"))
-    if figures.get("class_weighted"):
-        guesses = ()  # of losses without weights
-    known = [training.get("start_loss"), *guesses]
-    known = [loss for loss in known if loss is not None]
+    start = training.get("start_loss")
+    known = [*losses_of_guessing(figures), *([] if start is None else [start])]
     possible = min(known) - (training.get("floor") or 0.0) if known else 0.0
     return possible if possible > 0 else None
+
+
+def losses_of_guessing(figures):
+    """What answers cost that know nothing of the inputs.
+
+    Args:
+        figures: Dict of measured figures.
+
+    Returns:
+        List of the known ones: the best constant answer, and what a fresh model gives.
+        Empty for weighted and summed losses, which these are not.
+    """
+    summed = any(o.get("reduction") == "sum" for o in figures.get("outputs") or ())
+    if summed or figures.get("class_weighted"):
+        return []
+    known = (figures.get("constant_loss"), figures["training"].get("chance"))
+    return [loss for loss in known if loss is not None]
 
 
 def upswings(values, size):

@@ -33,7 +33,13 @@ _ALL = (*_STUCK, *_BLOWN)
 _ACCOUNTS: dict[str, tuple[str, ...]] = {
     "inputs-not-finite": (*_ALL, "inputs-not-scaled"),
     "targets-not-finite": _ALL,
-    "labels-wrong-format": (*_ALL, "overfitting", "labels-independent-of-inputs"),
+    "labels-wrong-format": (
+        *_ALL,
+        "loss-output-mismatch",
+        "output-units-mismatch",
+        "labels-independent-of-inputs",
+        "overfitting",
+    ),
     "targets-out-of-range": (*_ALL, "loss-output-mismatch"),
     "softmax-degenerate": (
         *_ALL,
@@ -61,8 +67,8 @@ _ACCOUNTS: dict[str, tuple[str, ...]] = {
         "gradient-disconnected",
     ),
     "layers-frozen": (*_ALL, "gradient-disconnected"),
-    "gradient-check-failed": _ALL,
-    "gradient-disconnected": _STUCK,
+    "gradient-check-failed": (*_ALL, "gradient-disconnected"),
+    "gradient-disconnected": ("cannot-overfit-tiny-subset", "loss-not-decreasing"),
     "inputs-not-scaled": (*_ALL, "overfitting", "initialization-scale"),
     "inputs-scaled-twice": (*_STUCK, "initialization-scale"),
     "inputs-constant-features": (*_STUCK, "labels-independent-of-inputs"),
@@ -84,10 +90,23 @@ _ACCOUNTS: dict[str, tuple[str, ...]] = {
     "validation-preprocessed-differently": (*_STUCK, "overfitting"),
     "activation-missing": (*_STUCK, "overfitting"),
     "class-imbalance": ("predictions-collapsed", "overfitting"),
-    "batch-size-extreme": (*_STUCK, "loss-diverging", "overfitting"),
+    # A small batch may stand by; the rate trials say whether the rate is at fault.
+    "batch-size-extreme": (
+        "noisy-loss",
+        "loss-oscillating",
+        "loss-diverging",
+        "loss-not-decreasing",
+        "predictions-collapsed",
+        "underfitting",
+    ),
     "validation-overlaps-training": (),
     "regularization-has-no-effect": (),
-    "output-ignores-inputs": _STUCK,
+    "output-ignores-inputs": (
+        "cannot-overfit-tiny-subset",
+        "loss-not-decreasing",
+        "predictions-collapsed",
+        "underfitting",
+    ),
     # Units dead before the first step are a cause, see `_accounts_for`.
     "dead-units": _ALL,
     "learning-rate-out-of-range": _ALL,

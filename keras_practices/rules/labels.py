@@ -13,6 +13,8 @@ LABELS = "Ben Braiek and Khomh 2023, TheDeepChecker: checks of the data"
 PROBES = "Alain and Bengio 2016, Understanding intermediate layers using linear probes"
 BALANCE = "He and Garcia 2009, Learning from Imbalanced Data"
 
+_ONE_HOT_LOSSES = ("categorical_crossentropy", "categorical_focal_crossentropy")
+
 
 @rule(
     "labels-wrong-format",
@@ -105,7 +107,7 @@ def _one_hot_twice(output):
 
 
 def _one_hot_rows(output, coding):
-    if output["loss"] not in ("categorical_crossentropy", "categorical_focal_loss"):
+    if output["loss"] not in _ONE_HOT_LOSSES:
         return None
     value = coding.get("one_value")
     if value is not None and value != 1:
@@ -219,7 +221,7 @@ def class_imbalance(figures):
     """
     counts = figures["class_counts"]
     outputs = figures["outputs"]
-    classes = (*CLASS_LOSSES, "binary_crossentropy", "categorical_focal_crossentropy")
+    classes = (*CLASS_LOSSES, *_ONE_HOT_LOSSES, "binary_crossentropy")
     if figures.get("class_weighted") or len(outputs) != 1:
         return
     if outputs[0]["loss"] not in classes and not _one_hot(outputs[0]):

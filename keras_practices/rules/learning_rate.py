@@ -4,6 +4,7 @@ import math
 
 from keras_practices.rules import thresholds
 from keras_practices.rules.catalogue import rule
+from keras_practices.rules.curves import losses_of_guessing
 from keras_practices.rules.outcome import kept_of_guessing
 from keras_practices.rules.outcome import kept_share
 from keras_practices.rules.outcome import learned
@@ -111,12 +112,14 @@ def _from_trials(figures, trials, reached, higher):
     slow = slow or kept_training <= thresholds.LOW_RATE_KEPT
     if gain < thresholds.TRIAL_ADVANTAGE or (higher and slow):
         return None
+    # From a first loss of 50 the way to guessing is a fall too: not all went wrong.
+    nowhere = not math.isfinite(reached) or training["kept"] > thresholds.NOWHERE_KEPT
     word = "low" if higher else "high"
     rate, better = own["learning_rate"], best["learning_rate"]
     times = max(best["factor"], 1 / best["factor"])
     end = "not finite" if not math.isfinite(reached) else f"{reached:.4g}"
     return {
-        "severity": "error" if clearly else "warning",
+        "severity": "error" if clearly and (higher or nowhere) else "warning",
         "subject": "optimizer",
         "message": f"The learning rate of {rate:.2g} is too {word}: with {better:.2g} "
         f"a copy went from a loss of {start:.4g} to {_end(best):.4g} in "
@@ -145,14 +148,7 @@ def _guess_and_kept(figures, start, reached):
         return start, training["kept"]
     else:
         kept = kept_of_guessing(figures)
-    return min([start, *_losses_of_guessing(figures)]), kept
-
-
-def _losses_of_guessing(figures):
-    if figures.get("class_weighted"):
-        return []  # of losses without weights
-    known = (figures.get("constant_loss"), figures["training"].get("chance"))
-    return [loss for loss in known if loss is not None]
+    return min([start, *losses_of_guessing(figures)]), kept
 
 
 def _came_to_rest(training, kept):
@@ -197,7 +193,7 @@ def _from_ratio(figures, start, reached, higher):
 def _from_curve(figures, trials):
     """A loss that rose far above its start and came back was thrown there."""
     training, rate = figures["training"], figures["training"]["learning_rate"]
-    start, known = training["start_loss"], _losses_of_guessing(figures)
+    start, known = training["start_loss"], losses_of_guessing(figures)
     if start is None or not rate or rate <= 0:
         return None
     lower = [_end(trial) for trial in trials if trial["factor"] < 1]

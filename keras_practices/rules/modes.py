@@ -3,8 +3,8 @@
 import math
 
 from keras_practices.rules import thresholds
-from keras_practices.rules.behaviour import is_summed
 from keras_practices.rules.catalogue import rule
+from keras_practices.rules.outcome import is_summed
 from keras_practices.rules.outcome import learned
 
 CS231N = "CS231n, Neural Networks Part 3: Sanity checks"

@@ -26,6 +26,16 @@ def kept_share(first, last, floor):
     return (last - floor) / possible
 
 
+def is_summed(figures):
+    """True where a loss is summed over the batch: losses a row do not compare."""
+    found = (figures.get("loss_behaviour") or {}).values()
+    growths = [behaviour.get("row_growth") for behaviour in found if behaviour]
+    return any(
+        growth is not None and growth >= thresholds.LOSS_ROW_GROWTH
+        for growth in growths
+    )
+
+
 def kept_of_guessing(figures):
     """Share of the loss of guessing that is still there after training.
 
@@ -45,7 +55,9 @@ def kept_of_guessing(figures):
     if training["first_not_finite"] is not None or training["last_loss"] is None:
         return 1.0
     start = training["start_loss"]
-    known = [start, figures.get("constant_loss"), training.get("chance")]
+    known = [start]
+    if not is_summed(figures):
+        known += [figures.get("constant_loss"), training.get("chance")]
     known = [loss for loss in known if loss is not None]
     if not known:
         return None

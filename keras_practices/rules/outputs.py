@@ -1,5 +1,6 @@
 """Rules about output head, loss and targets: do the three fit together?"""
 
+from keras_practices.rules.behaviour import scores_in_probability_loss
 from keras_practices.rules.catalogue import rule
 
 SOURCE = "CS231n, Neural Networks Part 2: Losses; Goodfellow et al. 2016, section 6.2.2"
@@ -85,9 +86,14 @@ def loss_output_mismatch(figures):
     Fix: softmax + (sparse) categorical cross-entropy, sigmoid + binary cross-entropy,
     linear + squared error; or linear outputs with `from_logits=True`.
 
-    Threshold: none, it is read off the set-up.
+    Threshold: none, it is read off the set-up; a loss of the user's own is tried out.
     """
+    behaviours = figures.get("loss_behaviour") or {}
     for output in figures["outputs"]:
+        measured = scores_in_probability_loss(output, behaviours.get(output["name"]))
+        if measured is not None:
+            yield measured
+            continue
         for check in (_scores_or_probabilities, _task_and_loss):
             found = check(output)
             if found is not None:

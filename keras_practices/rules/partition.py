@@ -230,7 +230,7 @@ def validation_preprocessed_differently(figures):
 
     Threshold: root mean squares 20 times apart, or half of the columns 10 times; for
     images a Kolmogorov-Smirnov distance above 0.65 with medians half a deviation of
-    the pixels apart (roughness: 2.5 times). A model that generalises makes it a note.
+    the pixels apart (roughness: 5 times). A model that generalises makes it a note.
     """
     found = input_shift(figures)
     if found is None:

@@ -2,6 +2,7 @@
 
 from keras_practices.rules import thresholds
 from keras_practices.rules.catalogue import rule
+from keras_practices.rules.curves import losses_of_guessing
 from keras_practices.rules.outcome import got_nowhere
 from keras_practices.rules.outcome import kept_share
 
@@ -112,10 +113,10 @@ def loss_not_decreasing(figures):
 
     Fix: what the finding's cause names.
 
-    Threshold: less than 3 % of what can be lost is lost, from the start or from the
-    loss of guessing: to get there takes no input. A model that begins far below the
-    loss of guessing (pretrained) is not judged. Where the losses of the batches fell,
-    training and inference disagree and another rule speaks.
+    Threshold: less than 3 % of what can be lost is lost, from the start or (then a
+    warning) from the loss of guessing: to get there takes no input. A model that begins
+    far below the loss of guessing (pretrained) is not judged. Where the losses of the
+    batches fell, training and inference disagree and another rule speaks.
     """
     found = figures["training"]
     start, last = found["start_loss"], found["last_loss"]
@@ -127,13 +128,15 @@ def loss_not_decreasing(figures):
     floor = found["floor"]
     lowest = min(0.0, last) if floor is None else floor
     guess = _guessing(figures)
-    shares = [kept_share(base, last, lowest) for base in (start, guess)]
-    kept = max((share for share in shares if share is not None), default=None)
-    if kept is None or kept < 1 - thresholds.STUCK_SHARE or _batches_learned(figures):
+    of_start, of_guess = (kept_share(base, last, lowest) for base in (start, guess))
+    limit = 1 - thresholds.STUCK_SHARE
+    stands = of_start is not None and of_start >= limit
+    guesses = of_guess is not None and of_guess >= limit
+    if not (stands or guesses) or _batches_learned(figures):
         return
     beside = "" if guess is None else f" (guessing gives {guess:.4g})"
     yield {
-        "severity": "error",
+        "severity": "error" if stands else "warning",
         "subject": "loss",
         "message": f"The training loss went from {start:.4g} to {last:.4g} in "
         f"{found['steps']} steps{beside}: nothing was learned.",
@@ -148,15 +151,11 @@ def _guessing(figures):
     """Loss of a constant answer, on the side of caution; None where not known.
 
     Of the two losses of guessing the larger one is taken for classes; for numbers the
-    better guess is the mean. Of weighted losses neither is known.
+    better guess is the mean.
     """
-    if figures.get("class_weighted"):
-        return None
-    chance, constant = figures["training"].get("chance"), figures.get("constant_loss")
-    if chance is None or constant is None:
-        return chance if constant is None else constant
+    known = losses_of_guessing(figures)
     unbounded = (figures.get("initial_loss") or {}).get("unbounded")
-    return constant if unbounded else max(chance, constant)
+    return (min if unbounded else max)(known, default=None)
 
 
 def _batches_learned(figures):

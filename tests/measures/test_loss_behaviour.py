@@ -217,6 +217,7 @@ def test_the_rules_on_measured_losses():
     assert codes(lambda y, p: ops.mean(p), NUMBERS, 1, "linear") == []
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("optimizer", "last", "severity"),
     [
@@ -260,6 +261,28 @@ def test_several_outputs_and_several_kinds_of_loss():
     found = measure_loss_behaviour(model, take_sample(X, [CLASSES, NUMBERS[:, 0]]))
     assert found["kind"]["row_growth"] == pytest.approx(1, rel=1e-5)
     assert abs(found["size"]["pairing"] - 1) > 1e-3
+
+
+class Named(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.kind, self.size = layers.Dense(5, "softmax"), layers.Dense(1)
+
+    def call(self, x):
+        return {"kind": self.kind(x), "a size": self.size(x)}
+
+
+def test_outputs_of_a_subclassed_model_by_name():
+    model = Named()
+    model(X[:1])
+    summed = keras.losses.MeanSquaredError(reduction="sum")
+    model.compile("sgd", {"kind": "sparse_categorical_crossentropy", "a size": summed})
+    outputs = [{"name": "kind"}, {"name": "a size"}]
+    sample = take_sample(X, {"a size": NUMBERS, "kind": CLASSES})
+    found = measure_loss_behaviour(model, sample, outputs)
+    assert found["kind"]["row_growth"] == pytest.approx(1, rel=1e-5)
+    assert found["kind"]["clips_scores"] is True
+    assert found["a size"]["row_growth"] == pytest.approx(2, rel=1e-5)
 
 
 class Own(keras.Model):

@@ -171,6 +171,25 @@ def test_predictions_by_output():
     assert measure_predictions(TwoIn(), {"a": X, "b": X}, Y) == {}
 
 
+class Named(keras.Model):
+    """Subclassed, with outputs by names that are not in order."""
+
+    def __init__(self):
+        super().__init__()
+        self.flat, self.full = head(kernel="zeros"), head()
+
+    def call(self, x):
+        return {"zero": self.flat(x), "all": self.full(x)}
+
+
+def test_outputs_by_name():
+    outputs = [{"name": "zero"}, {"name": "all"}]
+    found = measure_predictions(Named(), X, {"all": Y, "zero": Y}, outputs)
+    assert found["zero"]["collapsed"] is True
+    assert found["all"]["collapsed"] is False
+
+
+@pytest.mark.once
 def test_collapse_is_told_only_of_what_did_not_learn():
     collapsed = {"answer": {**dict.fromkeys(("std", "target_std"), 0.0)}}
     collapsed["answer"] |= {"rows": 64, "collapsed": True, "largest_share": 0.5}
@@ -183,6 +202,7 @@ def test_collapse_is_told_only_of_what_did_not_learn():
     assert rules.predictions_collapsed({"predictions_after": rare}) == []
 
 
+@pytest.mark.once
 def test_a_penalty_is_judged_by_what_training_made_of_it():
     def severity(penalty, last_loss=None, trial=None, data=2.3):
         first = {"data_loss": data, "regularization_loss": penalty, "chance": 2.3}
@@ -227,6 +247,7 @@ def test_a_penalty_is_judged_by_what_training_made_of_it():
     assert severity(float("nan")) is None
 
 
+@pytest.mark.once
 def test_strengths_on_a_convolutional_net():
     def first(strength):
         def wide(layer, *sizes):

@@ -146,6 +146,15 @@ def test_arrays_are_read_in_full():
     assert parted(tensor, SORTED, (tensor, SORTED))["overlap"]["share"] == 1
 
 
+def test_a_part_of_one_class_counts_as_classes():
+    found = parted(X[:100], SORTED[:100], (X[100:], SORTED[100:]))
+    assert found["class_counts"]["counts"] == {"0": 50, "1": 50}
+    assert found["validation_class_counts"]["counts"] == {"2": 50}
+    prices = parted(X, X[:, 0], (X, SORTED))
+    assert prices["validation_class_counts"] is not None
+    assert prices["class_counts"] is None
+
+
 def test_datasets_are_read_in_their_batches():
     data, held = Batches(X, SORTED), Batches(X[:60] + 1, SORTED[:60])
     found = parted(data, None, held)

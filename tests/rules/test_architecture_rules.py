@@ -69,6 +69,12 @@ def test_a_linear_network_is_judged_by_how_it_ended():
     assert severities(activation_missing, MIXED, NOWHERE) == ["warning"]
 
 
+def test_a_linear_bottleneck_among_other_layers_is_meant():
+    normed = passing("bn", norm="batch")
+    layers = (dense("a", 64, "relu"), dense("b", 64), normed, dense("head", 10))
+    assert severities(activation_missing, chain(*layers), NOWHERE) == []
+
+
 def test_what_stands_between_linear_layers():
     def between(*nodes):
         return chain(dense("a", 64), *nodes, dense("head", 10, "softmax"))
@@ -143,8 +149,9 @@ def test_softmax_between_layers_is_an_error_unless_it_is_a_gate():
     assert severities(activation_saturating, SOFT, FAILED) == ["error"]
     assert severities(activation_saturating, SOFT, LEARNED) == ["note"]
     gate = {"name": "times", "class": "Multiply", "kind": "merge"}
-    attention = chain(dense("a", 8, "softmax"), gate, dense("head", 3))
-    assert severities(activation_saturating, attention) == []
+    for name in ("softmax", "sigmoid"):
+        gated = chain(dense("a", 8, name), gate, dense("head", 3))
+        assert severities(activation_saturating, gated, NOWHERE) == []
     growing = chain(dense("a", 8, "exponential"), dense("head", 3))
     assert severities(activation_saturating, growing) == ["warning"]
 
