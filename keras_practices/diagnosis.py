@@ -161,6 +161,7 @@ def diagnose(
     select = check_codes("diagnose", "select", select)
     ignore = check_codes("diagnose", "ignore", ignore)
     check_validation_data("diagnose", validation_data)
+    fit_kwargs["callbacks"] = callback_list(fit_kwargs.get("callbacks"))
     sample = take_sample(
         x, y, fit_kwargs.get("sample_weight"), owner="diagnose", max_rows=MAX_ROWS
     )
@@ -210,14 +211,12 @@ def diagnose(
     return report
 
 
-def _train(model, monitor, result, x, y, *, callbacks=None, **fit_kwargs):
+def _train(model, monitor, result, x, y, *, callbacks, **fit_kwargs):
     """Runs `fit` under the monitor; what it raises becomes a figure."""
     begun = time.perf_counter()
     history = None
     try:
-        history = model.fit(
-            x, y, callbacks=[*callback_list(callbacks), monitor], **fit_kwargs
-        )
+        history = model.fit(x, y, callbacks=[*callbacks, monitor], **fit_kwargs)
     except Exception as error:
         monitor.record.close()
         result.figures["exception"] = {

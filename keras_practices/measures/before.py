@@ -87,7 +87,7 @@ def figures_of_tiny_subset(model, sample, floor, *, rows=20, steps=200, seconds=
     """Trains on a few rows at the side, see `measure_tiny_subset`.
 
     Returns:
-        `{"tiny_subset": …}` with `floor` and `still_falling`.
+        `{"tiny_subset": …}` with `floor`, `still_falling` and `planned_steps`.
     """
     target = 0.0 if floor is None else floor
     figures = measure_tiny_subset(
@@ -104,7 +104,8 @@ def figures_of_tiny_subset(model, sample, floor, *, rows=20, steps=200, seconds=
     fell = figures["first_loss"] - figures["last_loss"]
     # A straight line loses a tenth of its fall in the last tenth of the steps.
     still_falling = fell > 0 and len(losses) > 20 and fell_late > 0.03 * fell
-    return {"tiny_subset": {**figures, "floor": floor, "still_falling": still_falling}}
+    known = {"floor": floor, "still_falling": still_falling, "planned_steps": steps}
+    return {"tiny_subset": {**figures, **known}}
 
 
 def figures_of_tiny_changes(model, sample, tiny, *, seconds):

@@ -109,14 +109,15 @@ _ACCOUNTS: dict[str, tuple[str, ...]] = {
     ),
     # Units dead before the first step are a cause, see `_accounts_for`.
     "dead-units": _ALL,
-    "learning-rate-out-of-range": _ALL,
     "learning-rate-too-high": (
         *_BLOWN,
+        "learning-rate-out-of-range",
         *(code for code in _STUCK if not code.startswith("learning-rate")),
         "overfitting",
         "train-inference-mismatch",
     ),
     "learning-rate-too-low": (
+        "learning-rate-out-of-range",
         "cannot-overfit-tiny-subset",
         "loss-not-decreasing",
         "predictions-collapsed",
@@ -125,6 +126,7 @@ _ACCOUNTS: dict[str, tuple[str, ...]] = {
         "underfitting",
         "vanishing-gradients",
     ),
+    "learning-rate-out-of-range": _ALL,
     "capacity-too-small": ("cannot-overfit-tiny-subset", "underfitting"),
     "vanishing-gradients": (
         "cannot-overfit-tiny-subset",
@@ -220,8 +222,11 @@ def explain(findings):
 def _rank(finding):
     # Units that died on the way are what long steps do; dead ones at the start are
     # what stops the steps.
-    if finding.rule == "dead-units" and finding.stage == "during":
-        return _RANK["learning-rate-too-low"] + 0.5
+    if finding.rule == "dead-units":
+        during = finding.stage == "during"
+        return _RANK["learning-rate-too-low" if during else "initialization-scale"] + (
+            0.5 if during else -0.5
+        )
     return _RANK.get(finding.rule, len(_RANK))
 
 
@@ -229,7 +234,8 @@ def _accounts_for(cause, finding):
     if cause.severity == "note" or finding.rule not in EXPLAINS.get(cause.rule, ()):
         return False
     died_later = finding.rule == "dead-units" and finding.stage == "during"
-    if finding.rule == "dead-units" and cause.rule == "learning-rate-too-high":
+    behind = ("learning-rate-too-high", "initialization-scale")
+    if finding.rule == "dead-units" and cause.rule in behind:
         return died_later
     return True
 

@@ -164,9 +164,9 @@ def cannot_overfit_tiny_subset(figures):
     if kept is None or kept <= thresholds.TINY_SUBSET_KEPT:
         return
     # A trial that ran out of time has shown nothing; one that blew up has.
-    if found["steps"] < thresholds.TINY_SUBSET_STEPS and math.isfinite(
-        found["last_loss"]
-    ):
+    planned = found.get("planned_steps", thresholds.TINY_SUBSET_STEPS)
+    in_time = found["steps"] >= min(thresholds.TINY_SUBSET_STEPS, planned)
+    if not in_time and math.isfinite(found["last_loss"]):
         return
     falling = found.get("still_falling")
     helps = _change_that_helps(found, figures.get("tiny_changes") or [])

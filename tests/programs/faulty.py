@@ -1,0 +1,5 @@
+"""Programs with a fault, of kinds that people ask about on forums."""
+
+from faulty_tables import TABLES
+
+FAULTY = [*TABLES]
