@@ -1,5 +1,6 @@
 """Gradients and compilation on JAX."""
 
+import functools
 import inspect
 import itertools
 
@@ -41,7 +42,8 @@ def training_step(loss_at, optimizer, trainable, others):
         others: List of Keras variables (statistics, seeds).
     """
 
-    @jax.jit
+    # What a step replaces is given away: a large model need not be held twice.
+    @functools.partial(jax.jit, donate_argnums=(0, 1, 2))
     def pure(values, kept, slots, batch):
         (loss, after), gradients = value_and_gradients(
             lambda given: loss_at(given, kept, batch), values

@@ -127,6 +127,15 @@ def loss_trackers(model):
     return sorted(means, key=lambda metric: metric.name != "loss")
 
 
+def compile_arguments(model):
+    """Returns the arguments that `model.compile` was given, or None.
+
+    `model.get_compile_config()` writes them down, and loads TensorFlow for it.
+    """
+    kept = getattr(model, "_compile_config", None)
+    return getattr(kept, "config", None)
+
+
 def is_train_on_batch(frame):
     """True where a train function is called by `train_on_batch`, not by `fit`."""
     return frame.f_code.co_name == "train_on_batch"

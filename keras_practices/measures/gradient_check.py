@@ -26,7 +26,7 @@ from keras_practices.measures.side_state import measure_losses
 from keras_practices.measures.side_state import regularization_loss
 
 # Weights in all, trainable or not: some copies of 8 bytes each are made.
-LARGEST = 20_000_000
+LARGEST = 4_000_000
 # Variables that a second is given for: compiling takes longer the more there are.
 VARIABLES_A_SECOND = 30
 

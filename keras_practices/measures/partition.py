@@ -15,6 +15,9 @@ from keras_practices.measures.sample import take_sample
 MAX_HASHED = 200_000
 _PIECE = 4096
 _MAX_CLASSES = 1000
+# Different rows from which on their values say something, and columns looked at.
+_FEW_ROWS = 50
+_LOOKED_AT = 20
 
 
 def figures_of_partition(sample, x, y, validation_data, validation_split=0.0):
@@ -197,9 +200,10 @@ def measure_overlap(x, other):
 
     Returns:
         Dict with `rows`, `validation_rows`, `shared` (validation rows that are among
-        the training rows), `share` of them, and `twins` (share of training rows that
-        are there more than once, what one expects by nature). None where the two
-        differ in structure.
+        the training rows), `share` of them, `twins` (share of training rows that
+        are there more than once), and `continuous` (bool: a column has nearly as many
+        values as there are different rows, so that none is equal by nature). None
+        where the two differ in structure.
     """
     ours, theirs = (
         [np.asarray(array) for array in keras.tree.flatten(part)] for part in (x, other)
@@ -226,7 +230,23 @@ def measure_overlap(x, other):
         "shared": shared,
         "share": shared / len(keys),
         "twins": sum(count for count in counts.values() if count > 1) / rows,
+        "continuous": _is_continuous(ours, len(counts)),
     }
+
+
+def _is_continuous(arrays, different):
+    """True where some column of fractions has a value of its own in half the rows."""
+    if different < _FEW_ROWS:
+        return False
+    for array in arrays:
+        if array.dtype.kind != "f":
+            continue
+        columns = array[:MAX_HASHED].reshape(min(len(array), MAX_HASHED), -1)
+        step = max(1, columns.shape[1] // _LOOKED_AT)
+        for column in columns.T[::step]:
+            if 2 * len(np.unique(column[np.isfinite(column)])) > different:
+                return True
+    return False
 
 
 def _row_keys(arrays, dtypes):

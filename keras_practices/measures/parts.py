@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_practices._core.fit_internals import compile_arguments
 from keras_practices.measures.capture import all_layers
 from keras_practices.measures.graph_nodes import DROPOUT
 from keras_practices.measures.initial_weights import measure_frozen
@@ -125,25 +126,24 @@ def _dropout(layer):
 
 
 def _metric_names(model):
-    try:
-        config = model.get_compile_config() or {}
-    except Exception:  # a function without a name of its own cannot be written down
+    config = compile_arguments(model)
+    if config is None:
         return None
     names = []
 
     def visit(part):
         if isinstance(part, str):
             names.append(part)
-        elif isinstance(part, dict) and "class_name" in part:
-            inner = part.get("config")
-            function = part["class_name"] == "function"
-            names.append(inner if function else part["class_name"])
         elif isinstance(part, dict):
             for value in part.values():
                 visit(value)
         elif isinstance(part, list | tuple):
             for value in part:
                 visit(value)
+        elif isinstance(part, keras.metrics.Metric):
+            names.append(type(part).__name__)
+        elif part is not None:
+            names.append(getattr(part, "__name__", type(part).__name__))
 
     visit(config.get("metrics"))
     visit(config.get("weighted_metrics"))

@@ -92,15 +92,15 @@ class SideState:
     def __init__(self, model, optimizer, initial=None):
         self.model = model
         self.optimizer = optimizer
-        if initial is None:
-            initial = snapshot(model)
+        self._given = initial
         self._trainable = model.trainable_variables
         self._others = model.non_trainable_variables
         with restore_rng():
             self._side_trainable = _shadows(self._trainable, initial)
             self._side_others = _shadows(self._others, initial)
             optimizer.build(self._side_trainable)
-        self._initial = [np.array(ops.convert_to_numpy(v.value)) for v in self._all()]
+        # As the optimizer made them: mostly zeros, of which no copy is kept.
+        self._slots = [_constant_or_copy(v) for v in optimizer.variables]
         self._step = None
 
     def trainable_values(self):
@@ -110,15 +110,20 @@ class SideState:
             for own, side in zip(self._trainable, self._side_trainable, strict=True)
         }
 
+    def equal_kernels(self, alike):
+        """Returns copies of those variables for which `alike(path, value)` holds."""
+        values = self.trainable_values().items()
+        return {path: np.array(value) for path, value in values if alike(path, value)}
+
     def reset(self, learning_rate):
         """Goes back to the first values, with another learning rate."""
-        for variable, value in zip(self._all(), self._initial, strict=True):
-            variable.assign(value)
+        own = [*self._trainable, *self._others]
+        side = [*self._side_trainable, *self._side_others]
+        for variable, shadow in zip(own, side, strict=True):
+            shadow.assign(_value_of(variable, self._given))
+        for variable, value in zip(self.optimizer.variables, self._slots, strict=True):
+            variable.assign(np.broadcast_to(value, variable.shape))
         self.optimizer.learning_rate.assign(learning_rate)
-
-    def _all(self):
-        slots = self.optimizer.variables
-        return [*self._side_trainable, *self._side_others, *slots]
 
     def has_finite_outputs(self, x):
         """True when the model gives finite numbers with the values at the side."""
@@ -179,10 +184,24 @@ def snapshot(model):
     return {id(v): np.array(ops.convert_to_numpy(v.value)) for v in variables}
 
 
+def _value_of(variable, initial):
+    """Value to begin with: as given, else the model's present one."""
+    # Always a copy: JAX may share the memory, and gives it away in a step.
+    if initial is not None:
+        return np.array(initial[id(variable)])
+    return np.array(ops.convert_to_numpy(variable.value))
+
+
+def _constant_or_copy(variable):
+    value = np.array(ops.convert_to_numpy(variable.value))
+    same = value.size > 0 and bool((value == value.flat[0]).all())
+    return value.flat[0] if same else value
+
+
 def _shadows(variables, initial):
     return [
         keras.Variable(
-            initial[id(v)],
+            _value_of(v, initial),
             dtype=v.dtype,
             trainable=v.trainable,
             name=v.name.replace("/", "_"),

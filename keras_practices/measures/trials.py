@@ -33,10 +33,10 @@ def measure_tiny_subset(
     batch = sample.head(rows)
     optimizer = fresh_optimizer(model.optimizer, learning_rate)
     side = SideState(model, optimizer)
-    before = side.trainable_values()
+    before = side.equal_kernels(_units_alike)
     losses, spent = _train(side, lambda step: batch, steps, seconds, target)
-    after = side.trainable_values()
-    equal = [path for path, value in before.items() if _units_alike(path, value)]
+    after = side.trainable_values() if before else {}
+    equal = list(before)
     moved = {path: after[path] - before[path] for path in equal}
     return {
         "rows": min(rows, sample.rows),

@@ -17,8 +17,16 @@ METRICS = "Goodfellow et al. 2016, section 11.1: Performance metrics"
 # Losses by which the outputs are compared with targets entry by entry.
 ENTRYWISE = ("crossentropy", "mean_", "huber", "log_cosh", "hinge", "poisson")
 NUMBER_LOSSES = ("mean_squared_error", "mean_absolute_error", "huber", "log_cosh")
-HITS = ("accuracy", "acc", "BinaryAccuracy", "CategoricalAccuracy", "Accuracy")
-HITS = (*HITS, "SparseCategoricalAccuracy", "binary_accuracy", "categorical_accuracy")
+HITS = (
+    "accuracy",
+    "acc",
+    "Accuracy",
+    "BinaryAccuracy",
+    "CategoricalAccuracy",
+    "SparseCategoricalAccuracy",
+    "binary_accuracy",
+    "categorical_accuracy",
+)
 
 
 @rule("dropout-misused", stage="before", needs=("parts",), source=DROPOUT)
@@ -37,14 +45,15 @@ def dropout_misused(figures):
 
     Fix: a rate of 0.2 to 0.5 between hidden layers, none behind the last.
 
-    Threshold: a rate of 0.75 (warning); above 0.05 on the outputs (error); a note where
-    training learned.
+    Threshold: a rate of 0.75 (a warning; a note where training learned); above 0.05
+    on the outputs (an error; a warning where training learned, since no loss that
+    compares entry by entry has a use for it).
     """
     worked = learned(figures)
     on_outputs = _dropout_on_outputs(figures)
     for found in on_outputs:
         yield {
-            "severity": "note" if worked else "error",
+            "severity": "warning" if worked else "error",
             "subject": found["name"],
             "message": f"{found['name']} drops {found['rate']:.0%} of the outputs "
             f"themselves.",

@@ -150,7 +150,7 @@ def targets_out_of_range(figures):
 
 def _beyond_activation(output, coding):
     loss, activation = output["loss"], output["activation"]
-    if activation not in _RANGES:
+    if activation not in _RANGES or _numbered_classes(output):
         return None
     if loss == "binary_crossentropy":
         # One column of other numbers is a question of the loss, which has its rule.
@@ -178,6 +178,16 @@ def _beyond_activation(output, coding):
         else f"Use activation='linear' in the last layer in place of '{activation}', "
         f"or scale the targets into its range.",
     )
+
+
+def _numbered_classes(output):
+    """True for class numbers under a softmax: the fault is the loss, not the range."""
+    target, shape = output["target"] or {}, output["shape"]
+    if output["activation"] != "softmax" or not shape or shape[-1] < 2:
+        return False
+    if target.get("kind") not in ("classes", "binary"):
+        return False
+    return math.prod(target["shape"]) == 1 and target["max"] <= shape[-1]
 
 
 def _bad_class_numbers(output, coding):

@@ -1,5 +1,10 @@
 """Programs with a fault, of kinds that people ask about on forums."""
 
+from faulty_custom import CUSTOM
+from faulty_images import IMAGES
+from faulty_layers import LAYERS
+from faulty_sequences import SEQUENCES
 from faulty_tables import TABLES
+from faulty_toys import TOYS
 
-FAULTY = [*TABLES]
+FAULTY = [*TABLES, *TOYS, *IMAGES, *LAYERS, *SEQUENCES, *CUSTOM]
