@@ -132,6 +132,35 @@ def test_the_model_is_only_read(monkeypatch, place):
     assert report.not_measured == expected
 
 
+PLACES = [
+    "before.measure_tiny_subset",
+    "before.run_captured",
+    "before.measure_initial_loss",
+]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_ctrl_c_leaves_the_model_as_it_was(monkeypatch, place):
+    model = compiled_model()
+    model.layers[0].trainable = False
+    model.compile(keras.optimizers.Adam(0.1), SPARSE)
+    model.fit(X, Y, epochs=1, verbose=0)
+    before, function = bits(model), model.train_function
+
+    def interrupted(*args, **kwargs):
+        model(X[:2], training=False)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"keras_practices.measures.{place}", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        kp.check(model, X, Y, budget_seconds=60.0)
+    for old, new in zip(before, bits(model), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert [layer.trainable for layer in model.layers][:2] == [False, True]
+    assert model.train_function is function
+    assert all("call" not in layer.__dict__ for layer in model.layers)
+
+
 def test_without_a_budget_nothing_is_measured():
     report = kp.check(compiled_model(), X, Y, budget_seconds=0)
     assert report.findings == []

@@ -1,7 +1,10 @@
 import pathlib
+import re
 import runpy
 
 import pytest
+
+from keras_practices.rules import CATALOGUE
 
 pytestmark = pytest.mark.once
 
@@ -15,3 +18,11 @@ def test_the_pages_say_what_the_catalogue_says():
         for path in (DOCS / "rules").glob("*.md")
     }
     assert written == make["pages"](), "run: python docs/make_rule_pages.py"
+
+
+def test_the_symptoms_name_pages_that_exist():
+    text = (DOCS / "symptoms.md").read_text(encoding="utf-8")
+    named = re.findall(r"\[([a-z-]+)\]\(rules/([a-z-]+)\.md\)", text)
+    assert len(named) > 40
+    assert all(label == page for label, page in named)
+    assert {label for label, _ in named} <= set(CATALOGUE)
