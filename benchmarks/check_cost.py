@@ -71,7 +71,9 @@ def main():
     if arguments.child:
         print(json.dumps(child(arguments.rows)))
         return
-    print("| backend | weights | rows | s | MB more | findings | skipped | slowest, s |")
+    print(
+        "| backend | weights | rows | s | MB more | findings | skipped | slowest, s |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for backend in arguments.backend:
         environment = {**os.environ, "KERAS_BACKEND": backend}

@@ -9,6 +9,8 @@ import keras
 
 from keras_practices._core.validation import check_number
 from keras_practices.callbacks import TrainingMonitor
+from keras_practices.callbacks.live_findings import figures_of_record
+from keras_practices.callbacks.live_findings import figures_of_training
 from keras_practices.callbacks.training_monitor import PROBE_ROWS
 from keras_practices.checks import Preflight
 from keras_practices.checks import preflight
@@ -23,11 +25,10 @@ from keras_practices.errors import UsageError
 from keras_practices.errors import first_line
 from keras_practices.measures.environment import measure_environment
 from keras_practices.measures.sample import MAX_ROWS
+from keras_practices.measures.sample import as_arrays
 from keras_practices.measures.sample import take_sample
 from keras_practices.measures.set_up import check_model
 from keras_practices.measures.side_state import snapshot
-from keras_practices.measures.training import latest_layers
-from keras_practices.measures.training import measure_training
 from keras_practices.record import Record
 from keras_practices.report import Report
 from keras_practices.report.tables import tables_of
@@ -169,7 +170,9 @@ def diagnose(
     build_from_rows(model, sample)
     arrays = sample.batch_size is None
     facts = fit_facts(sample, validation_split, fit_kwargs)
-    monitor = TrainingMonitor(directory, probe=sample.head(PROBE_ROWS))
+    weights = fit_kwargs.get("sample_weight")
+    probe = _probe_of(sample, (x, y, weights), validation_split)
+    monitor = TrainingMonitor(directory, probe=probe)
     result = preflight(
         model,
         sample,
@@ -195,7 +198,7 @@ def diagnose(
         validation_split=validation_split,
         **fit_kwargs,
     )
-    _add_training(figures, monitor.record)
+    figures.update(figures_of_training(monitor.record, figures))
     postflight(
         model,
         sample,
@@ -209,6 +212,26 @@ def diagnose(
     )
     report.history = history
     return report
+
+
+def _probe_of(sample, whole, validation_split):
+    """Rows that the training loss is measured on: none that validation holds back."""
+    if sample.batch_size is not None or not validation_split:
+        return sample.head(PROBE_ROWS)
+    # `fit` cuts validation off the end.
+    rows = int(sample.total_rows * (1 - validation_split))
+    if not rows:
+        return sample.head(PROBE_ROWS)
+
+    def first(part):
+        if part is None:
+            return None
+        part = as_arrays(part, "diagnose", "x")
+        return keras.tree.map_structure(lambda array: array[:rows], part)
+
+    x, y, weights = map(first, whole)
+    part = take_sample(x, y, weights, owner="diagnose", max_rows=PROBE_ROWS)
+    return part.head(PROBE_ROWS)
 
 
 def _train(model, monitor, result, x, y, *, callbacks, **fit_kwargs):
@@ -259,8 +282,7 @@ def review(
     ignore = check_codes("review", "ignore", ignore)
     if not isinstance(record, Record):
         record = Record.load(record)
-    result = Preflight(figures=dict(record.start.get("figures", {})))
-    _add_training(result.figures, record)
+    result = Preflight(figures=figures_of_record(record))
     return _report_of(result, record, "Training report", select, ignore)
 
 
@@ -321,20 +343,6 @@ def _report_of(result, record, title, select, ignore):
         timings=timings,
         environment=record.start.get("environment") or measure_environment(),
     )
-
-
-def _add_training(figures, record):
-    initial = figures.get("initial_loss") or {}
-    training = measure_training(
-        record, floor=figures.get("floor"), chance=initial.get("chance")
-    )
-    if training is None:
-        return
-    figures["training"] = training
-    first, last = latest_layers(record)
-    if last:
-        figures["layers_before"], figures["layers"] = first, last
-        figures["probe_rows"] = record.start.get("probe_rows", 0)
 
 
 def _for_record(figures):

@@ -21,6 +21,7 @@ A record is a list of plain dicts, in memory and (when it has a folder) in
 - `histogram`: `epoch`, `step`, `of` (`"activations"` on the probe, `"gradients"` in the
   samples since the line before), `layer` (of gradients: path), `edges`, `counts`.
 - `filters`: `epoch`, `layer`, `shape`, `values` (first kernel, rounded), `smoothness`.
+- `finding`: `epoch`, and the fields of a `Finding` that became sure then.
 - `fault`: `what` could not be measured, and `why`.
 - `end`: `status` (`"completed"`), `steps`, `seconds`, `monitor_seconds`,
   `compile_seconds`, `share` (of the time without the monitor); a run that was

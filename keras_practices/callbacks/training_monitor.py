@@ -1,24 +1,30 @@
 """Writes down what a training does, step by step."""
 
 import os
+import sys
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
 from keras_practices._core.validation import check_integer
 from keras_practices._core.validation import check_number
+from keras_practices._core.validation import value_error
 from keras_practices.callbacks.budget import Budget
 from keras_practices.callbacks.epoch_writer import EpochWriter
 from keras_practices.callbacks.epoch_writer import median_of
 from keras_practices.callbacks.guard import guarded
 from keras_practices.callbacks.guard import switch_off
+from keras_practices.callbacks.live_findings import LIVE
+from keras_practices.callbacks.live_findings import LiveFindings
 from keras_practices.callbacks.step_sampler import StepSampler
 from keras_practices.errors import KerasPracticesWarning
 from keras_practices.errors import first_line
 from keras_practices.measures.environment import measure_environment
 from keras_practices.measures.sample import take_sample
 from keras_practices.record import Record
+from keras_practices.rules import check_codes
 from keras_practices.tensorboard import EventWriter
 
 PROBE_ROWS = 128
@@ -38,6 +44,9 @@ class TrainingMonitor(keras.callbacks.Callback):
     - Every epoch: loss in inference mode on the probe, penalty of the weights, gap to
       the validation loss, layers on the probe; after epochs 1, 2, 4, 8, … and the
       last one histograms of activations and gradients, and the first layer's filters.
+
+    After each epoch the rules look through the record; what has become sure is printed
+    once (unless `fit` is silent) and written down.
 
     Training goes on as without it: the same weights, seeds, history and saved model
     (to float32 rounding, where a compiler fuses the sampled step in another way).
@@ -61,6 +70,10 @@ class TrainingMonitor(keras.callbacks.Callback):
             have them.
         tensorboard: Folder for TensorBoard events of all that is recorded, or None;
             needs the extra "tensorboard".
+        stop_on: List of rule codes: a finding of one of them ends the training after
+            the epoch. Rules that are judged while training runs are those on a loss
+            that is not finite or diverges, on exploding gradients, diverging weights,
+            dead or saturated units, and overfitting.
 
     Attributes:
         record: The `keras_practices.record.Record` of the last training.
@@ -94,6 +107,7 @@ class TrainingMonitor(keras.callbacks.Callback):
         overhead: float = 0.02,
         add_to_logs: bool = False,
         tensorboard: str | os.PathLike[str] | None = None,
+        stop_on: Sequence[str] = (),
     ):
         super().__init__()
         self.every = check_integer(self, "every", every, low=1)
@@ -102,6 +116,10 @@ class TrainingMonitor(keras.callbacks.Callback):
         )
         self.directory = directory
         self.add_to_logs = bool(add_to_logs)
+        self.stop_on = check_codes(self, "stop_on", stop_on)
+        late = sorted(self.stop_on - set(LIVE))
+        if late:
+            raise value_error(self, "stop_on", f"some of {', '.join(LIVE)}", late)
         self.record = Record(directory)
         self.broken = False
         self.extra_figures: dict[str, Any] = {}
@@ -137,6 +155,7 @@ class TrainingMonitor(keras.callbacks.Callback):
                 self.record.follow(self._export)
             model = self.model
             self._write_start(model)
+            self._live = LiveFindings(self.record)
         with budget.spending(compiling=True):
             self._epochs = EpochWriter(model, self.record, self._probe, self._lost)
             self._epochs.write_probe(0, 0)
@@ -169,6 +188,20 @@ class TrainingMonitor(keras.callbacks.Callback):
             # After epoch 1, 2, 4, 8, …; the last one is written in any case.
             if (epoch + 1) & epoch == 0:
                 self._write_histograms(model)
+            if self._budget.affordable or self.stop_on:
+                self._say(model, epoch)
+
+    def _say(self, model, epoch):
+        """Prints what has become sure, once, and ends a run that has no hope."""
+        for finding in self._live.look():
+            self.record.add("finding", epoch=epoch + 1, **finding.to_dict())
+            words = f"{finding.rule}: {finding.message} {finding.advice}"
+            if finding.rule in self.stop_on:
+                model.stop_training = True
+                left = (self.params.get("epochs") or 0) - epoch - 1
+                words += f" Training ends here, {left} epochs early."
+            if self.params.get("verbose"):
+                sys.stdout.write(f"\nTrainingMonitor, epoch {epoch + 1}: {words}\n")
 
     def on_train_end(self, logs=None):
         """Writes the last figures, closes the record, leaves the model."""

@@ -107,7 +107,8 @@ def prediction_target_broadcast(figures):
 
     What it sees: the shapes of both, and the loss with the targets in another order.
     Where that changes nothing although other targets do, each prediction is compared
-    with the targets of all rows.
+    with the targets of all rows; with equal shapes this needs a loss that is no lower
+    where every prediction is right.
 
     Why it matters: `(n, 1)` against `(n,)` gives an n×n table. The best answer to it
     is the mean of all targets, and that is what the model learns.
@@ -124,6 +125,8 @@ def prediction_target_broadcast(figures):
     for name, behaviour in _behaviours(figures):
         shapes = behaviour.get("broadcast")
         if not shapes:
+            if _rows_are_mixed_inside(behaviour):
+                yield _mixed_inside(name, behaviour)
             continue
         loss = outputs.get(name, {}).get("loss")
         if _rows_are_mixed(behaviour, shapes):
@@ -161,6 +164,36 @@ def _rows_are_mixed(behaviour, shapes):
     if len(shapes["prediction"]) == len(shapes["target"]):
         return False
     return abs(pairing - 1) < thresholds.PAIRING_SAME
+
+
+def _rows_are_mixed_inside(behaviour):
+    """True for a loss that flattens one side itself: shapes outside agree.
+
+    A loss may compare whole sets of rows and be right, but then it is lower where
+    the predictions are the targets.
+    """
+    pairing = behaviour.get("pairing")
+    if pairing is None or behaviour.get("ignores_targets") is not False:
+        return False
+    right, now = behaviour.get("value_at_targets"), behaviour.get("value")
+    if right is None or now is None or right < now:
+        return False
+    return abs(pairing - 1) < thresholds.PAIRING_SAME
+
+
+def _mixed_inside(name, behaviour):
+    right, now = behaviour["value_at_targets"], behaviour["value"]
+    return {
+        "severity": "error",
+        "subject": name,
+        "message": f"The loss of {name} stays the same when the targets change places, "
+        f"and is {right:.4g} where every prediction is right ({now:.4g} now): each "
+        f"prediction is compared with the targets of all rows.",
+        "cause": "Inside the loss one side was flattened and the other was not.",
+        "advice": "Bring both to one shape in the loss: y_true = ops.reshape(y_true, "
+        "ops.shape(y_pred)).",
+        "evidence": {"pairing": behaviour["pairing"], "value_at_targets": right},
+    }
 
 
 def _columns_are_repeated(shapes):

@@ -31,7 +31,8 @@ def training_too_short(figures):
     Threshold: 40 % of the loss of guessing left after fewer than 150 steps (400 in at
     most two epochs), while the last third lost 15 % of the fall; or a trial at the
     same rate from the same weights that went on for longer got further. Where such a
-    trial gains less than 10 % and another rate more, the rate is at fault.
+    trial gains less than 10 % and another rate more, the rate is at fault. Or fewer
+    than 60 steps that led nowhere, where more of them did learn a handful of rows.
     """
     training = figures["training"]
     kept, possible = kept_of_guessing(figures), to_learn(figures)
@@ -48,7 +49,8 @@ def training_too_short(figures):
     if own["other rate is better"]:
         return
     longer = own["steps"] > steps and own["kept"] <= kept - thresholds.TRIAL_ADVANTAGE
-    if not longer and not _still_falls(training, possible):
+    still_falls = _still_falls(training, possible)
+    if not longer and not still_falls and not _hardly_began(figures, kept):
         return
     rows = (figures.get("fit") or {}).get("epochs") or training.get("epochs")
     more = max(10, 10 * (rows or 1))
@@ -60,6 +62,8 @@ def training_too_short(figures):
             f"; a copy that went on for {own['steps']} steps had {own['kept']:.0%}."
             if longer
             else ", and the loss still falls."
+            if still_falls
+            else "; a handful of rows was learned by heart in more steps than these."
         ),
         "cause": "Training ended before it could have learned.",
         "advice": f"Train for longer: epochs={more} with keras.callbacks.EarlyStopping("
@@ -81,6 +85,20 @@ def _still_falls(training, possible):
         and late >= thresholds.STILL_FALLING_OF_ALL * possible
         and late >= thresholds.STILL_FALLING_ERRORS * error
     )
+
+
+def _hardly_began(figures, kept):
+    """True where the model can learn, as its trial shows, and was given few steps."""
+    tiny = figures.get("tiny_subset") or {}
+    floor = figures["training"].get("floor") or 0.0
+    first, last = tiny.get("first_loss"), tiny.get("last_loss")
+    if first is None or last is None or kept <= thresholds.NOWHERE_KEPT:
+        return False
+    left = kept_share(first, last, floor)
+    steps = figures["training"]["steps"]
+    if left is None or left >= thresholds.TINY_SUBSET_KEPT:
+        return False
+    return steps < min(thresholds.SHORT_START, tiny.get("steps") or 0)
 
 
 def _trial(figures, training, possible):

@@ -56,7 +56,8 @@ def kept_of_guessing(figures):
         return 1.0
     start = training["start_loss"]
     known = [start]
-    if not is_summed(figures):
+    # Weights change the loss of guessing, and a sum over the batch its unit.
+    if not is_summed(figures) and not figures.get("class_weighted"):
         known += [figures.get("constant_loss"), training.get("chance")]
     known = [loss for loss in known if loss is not None]
     if not known:

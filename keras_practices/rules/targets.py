@@ -44,7 +44,8 @@ def targets_not_scaled(figures):
     or end with a `Rescaling` layer that does so.
 
     Threshold: root mean square above 50, and three times that of the first outputs.
-    A training that got nowhere makes it an error, one that learned a note. Between
+    A training that got nowhere makes it an error, one that learned a note; so does,
+    before training, a tiny subset learned to half the loss of guessing. Between
     the two it is a warning when simple means explain clearly more than the model.
     """
     for output in figures["outputs"]:
@@ -90,15 +91,23 @@ def _severity_of_scale(figures):
     outcome = learned(figures)
     if got_nowhere(figures):
         return "error"
-    if outcome is None:
-        return "warning"
-    explained = (figures.get("label_signal") or {}).get("explained")
     guess = figures.get("constant_loss")
+    if outcome is None:
+        return "note" if _tiny_subset_fitted(figures, guess) else "warning"
+    explained = (figures.get("label_signal") or {}).get("explained")
     if outcome or explained is None or not guess:
         return "note"
     left = figures["training"]["last_loss"] / guess
     behind = left - (1 - explained) > thresholds.TARGET_BEHIND
     return "warning" if behind else "note"
+
+
+def _tiny_subset_fitted(figures, guess):
+    """True where 200 steps at the own rate came to the targets from their scale."""
+    tiny = figures.get("tiny_subset")
+    if not tiny or not guess:
+        return False
+    return tiny["best_loss"] <= thresholds.TINY_SUBSET_KEPT * guess
 
 
 @rule(

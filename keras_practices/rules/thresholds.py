@@ -42,6 +42,11 @@ STUCK_MIN_STEPS = 20
 # TheDeepChecker: log10 in [-4, -1].
 UPDATE_RATIO_HIGH = 1e-1
 UPDATE_RATIO_LOW = 1e-4
+# Where trials of some dozen steps led nowhere (recurrent layers are slow to start) a
+# ratio this small speaks by itself, if the gradient has this share of the weights: a
+# gradient that faded has other causes.
+UPDATE_RATIO_STILL = 1e-5
+GRADIENT_PULLS = 1e-3
 # A trial at another rate speaks when it gains this much more of what can be lost…
 TRIAL_ADVANTAGE = 0.15
 # …and this many times more than the rate in use.
@@ -128,6 +133,8 @@ SHORT_GAIN = 0.1
 SHORT_STEPS = 150
 SHORT_EPOCHS = 2
 SHORT_EPOCHS_STEPS = 400
+# Steps in which a sound network may not have left the loss of guessing yet.
+SHORT_START = 60
 # Share of the loss of guessing that a training that was too short has left.
 SHORT_KEPT = 0.4
 # What the last third of a falling loss loses, as a share of the whole fall: a straight

@@ -140,6 +140,8 @@ def shifted_pixels():
 LAST = ("loss-output-mismatch", "output-activation-mismatch")
 LOSS = ("loss-output-mismatch",)
 MSE = ("loss-output-mismatch", "prediction-target-broadcast")
+# The finding on the units says that classes are numbered from 1.
+NUMBERED = ("output-units-mismatch", "labels-wrong-format", "targets-out-of-range")
 LABELS = ("labels-wrong-format", "targets-out-of-range")
 RATE = ("learning-rate-too-high", "learning-rate-out-of-range")
 LOW = ("learning-rate-too-low", "learning-rate-out-of-range")
@@ -177,7 +179,7 @@ IMAGES = [
         ("labels-wrong-format",),
         labels_all_zero,
     ),
-    Program("digits-from-one", "The loss is nan.", LABELS, labels_from_one),
+    Program("digits-from-one", "The loss is nan.", NUMBERED, labels_from_one),
     Program("digits-binary", "98 % accuracy, all wrong.", LOSS, binary_loss),
     Program("digits-whole-set", "Ten epochs, 15 %.", BATCH, whole_set),
     Program("digits-one-epoch", "Only 30 % right.", SHORT, one_epoch),

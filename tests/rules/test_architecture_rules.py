@@ -242,7 +242,7 @@ def test_dropout_behind_the_last_layer():
     soft = activation("soft", "softmax")
     figures = (parts(), output(), ending(0.5, soft))
     assert severities(dropout_misused, *figures) == ["error"]
-    assert severities(dropout_misused, *figures, LEARNED) == ["note"]
+    assert severities(dropout_misused, *figures, LEARNED) == ["warning"]
     assert severities(dropout_misused, parts(), output(), ending(0.05)) == []
     assert (
         severities(dropout_misused, parts(), output(loss="custom"), ending(0.5)) == []

@@ -2,6 +2,7 @@ import cases_data as given
 import pytest
 from rule_cases import CLASSES
 from rule_cases import output
+from rule_cases import tiny
 from rule_cases import training
 
 from keras_practices.rules import CATALOGUE
@@ -48,6 +49,15 @@ def test_validation_decides_whether_labels_are_independent():
     assert severities(code, given.signal(0.5, **figures, **heart)) == ["error"]
     fine = training(last_loss=0.1, validation_losses=[1.7, 2.4])
     assert severities(code, given.signal(0.5, **figures, **fine)) == ["note"]
+
+
+def test_targets_in_large_units_are_a_note_where_a_tiny_subset_was_learned():
+    code, figures = "targets-not-scaled", {**given.numbers(500.0), "constant_loss": 2.0}
+    assert severities(code, {**figures, **tiny(1.0)}) == ["note"]
+    assert severities(code, {**figures, **tiny(1.01)}) == ["warning"]
+    assert severities(code, {**figures, **tiny(0.1), "constant_loss": None}) == [
+        "warning"
+    ]
 
 
 def test_labels_are_not_judged_where_something_else_is_seen():
