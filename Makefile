@@ -10,13 +10,14 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format clean
+.PHONY: help demo test diagnosis lint format clean
 
 help:
 	@echo 'make demo [BACKEND=tensorflow|jax|torch] [ARGS="--broken zero-init"]'
 	@echo '                            train on real digits and write a report'
 	@echo 'make test                   one suite on all three backends, then the wheel'
 	@echo 'make test BACKEND=jax       the suite on one backend'
+	@echo 'make diagnosis [BACKEND=jax] what is found in faulty and healthy programs'
 	@echo 'make lint                   ruff and mypy'
 	@echo 'make format                 let ruff repair what it can'
 	@echo 'make clean                  remove .venv and everything that was built'
@@ -48,6 +49,10 @@ demo: | $(VENV)/.made
 
 test: $(VENV)/.test
 	$(PY) tests/run_suite.py $(BACKEND)
+
+diagnosis: BACKEND ?= tensorflow
+diagnosis: $(VENV)/.test
+	$(PY) tests/programs/score.py --backend $(BACKEND) $(ARGS)
 
 lint: $(VENV)/.test
 	$(PY) -m ruff check .

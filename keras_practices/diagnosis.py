@@ -184,6 +184,7 @@ def diagnose(
         budget_seconds=budget_seconds / 2,
         owner="diagnose",
     )
+    checked = sum(result.timings.values())
     figures = result.figures
     monitor.extra_figures = _for_record(figures)
     initial = snapshot(model)
@@ -205,7 +206,7 @@ def diagnose(
         initial,
         result,
         batch_size=figures["fit"]["batch_size"],
-        seconds=budget_seconds / 2,
+        seconds=max(budget_seconds / 2, budget_seconds - checked),
     )
     report = _report_of(
         result, monitor.record, f"Diagnosis of {model.name}", select, ignore

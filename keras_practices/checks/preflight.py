@@ -126,14 +126,15 @@ def _look_at_model(run, model, sample):
             "label_format": measure_label_format(model, sample, figures["outputs"])
         },
     )
-    run.measure(
-        "labels from inputs",
-        lambda: {"label_signal": measure_label_signal(model, sample)},
-    )
     run.measure("graph", lambda: measure_graph(model, sample))
     run.measure("settings", lambda: measure_parts(model))
     run.measure("initial weights", lambda: measure_initial_weights(model))
     run.measure("layers", lambda: before.figures_of_layers(model, sample))
+    if _why_no_loss(model, sample, figures) is None:
+        run.measure(
+            "initial loss",
+            lambda: before.figures_of_initial_loss(model, sample, figures["outputs"]),
+        )
     run.measure(
         "loss behaviour",
         lambda: {
@@ -145,6 +146,10 @@ def _look_at_model(run, model, sample):
     run.measure(
         "optimizer behaviour",
         lambda: {"optimizer_behaviour": measure_optimizer_behaviour(model.optimizer)},
+    )
+    run.measure(
+        "labels from inputs",
+        lambda: {"label_signal": measure_label_signal(model, sample)},
     )
     run.measure(
         "output dependence",
@@ -160,10 +165,6 @@ def _dry_run(run, model, sample):
         skipped = ("initial loss", "tiny subset", "gradient check")
         run.result.not_measured += [(what, reason) for what in skipped]
         return
-    run.measure(
-        "initial loss",
-        lambda: before.figures_of_initial_loss(model, sample, figures["outputs"]),
-    )
     # Half of what is left: the trial ends between two steps, a compilation may not.
     run.measure(
         "tiny subset",

@@ -51,6 +51,8 @@ def figures_of_partition(sample, x, y, validation_data, validation_split=0.0):
     }
     held = validation_sample(validation_data)
     if held is None:
+        if arrays and validation_split and validation_data is None:
+            figures["overlap"] = _overlap_of_split(x, validation_split)
         return figures
     if held.y is not None:
         known = figures["class_counts"] is not None
@@ -59,6 +61,18 @@ def figures_of_partition(sample, x, y, validation_data, validation_split=0.0):
     figures["overlap"] = measure_overlap(x, held.x)
     figures["input_shift"] = measure_input_shift(sample.x, held.x)
     return figures
+
+
+def _overlap_of_split(x, validation_split):
+    """The overlap of the two parts that `fit` cuts the arrays into."""
+    rows = len(keras.tree.flatten(x)[0])
+    cut = int(rows * (1 - validation_split))
+    if not 0 < cut < rows:
+        return None
+    parts = (slice(0, cut), slice(cut, rows))
+    return measure_overlap(
+        *(keras.tree.map_structure(lambda a, part=part: a[part], x) for part in parts)
+    )
 
 
 def validation_sample(validation_data):

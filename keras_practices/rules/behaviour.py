@@ -124,11 +124,11 @@ def prediction_target_broadcast(figures):
     outputs = {output["name"]: output for output in figures.get("outputs") or []}
     for name, behaviour in _behaviours(figures):
         shapes = behaviour.get("broadcast")
+        loss = outputs.get(name, {}).get("loss")
         if not shapes:
-            if _rows_are_mixed_inside(behaviour):
+            if loss == "custom" and _rows_are_mixed_inside(behaviour):
                 yield _mixed_inside(name, behaviour)
             continue
-        loss = outputs.get(name, {}).get("loss")
         if _rows_are_mixed(behaviour, shapes):
             what = "each prediction is compared with the targets of all rows"
             severity = "error"

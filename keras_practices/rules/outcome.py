@@ -54,16 +54,21 @@ def kept_of_guessing(figures):
         return None
     if training["first_not_finite"] is not None or training["last_loss"] is None:
         return 1.0
-    start = training["start_loss"]
-    known = [start]
+    start, floor = training["start_loss"], training.get("floor") or 0.0
+    known = []
     # Weights change the loss of guessing, and a sum over the batch its unit.
     if not is_summed(figures) and not figures.get("class_weighted"):
         known += [figures.get("constant_loss"), training.get("chance")]
     known = [loss for loss in known if loss is not None]
-    if not known:
-        return None
-    floor = training.get("floor") or 0.0
-    return kept_share(min(known), training["last_loss"], floor)
+    if start is not None and not _knew_before(start, known, floor):
+        known.append(start)
+    return kept_share(min(known), training["last_loss"], floor) if known else None
+
+
+def _knew_before(start, guesses, floor):
+    """True for a model that was trained before: fine-tuning need not gain much."""
+    kept = kept_share(min(guesses), start, floor) if guesses else None
+    return kept is not None and kept <= thresholds.LEARNED_KEPT
 
 
 def learned(figures):

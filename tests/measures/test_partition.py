@@ -118,6 +118,23 @@ def test_rows_of_both_parts_are_found():
 
 
 @pytest.mark.once
+def test_rows_that_were_copied_before_a_split():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 3)).astype("float32")[rng.integers(0, 60, 200)]
+    sample = take_sample(x, np.zeros(200))
+    found = figures_of_partition(sample, x, None, None, 0.2)["overlap"]
+    assert (found["rows"], found["validation_rows"]) == (160, 40)
+    assert found["share"] > 0.8
+    assert found["twins"] > 0.8
+    # 56 different rows, each with numbers of its own…
+    assert found["continuous"] is True
+    # …and 64 different rows of few values.
+    grid = rng.integers(0, 4, (400, 3)).astype("float32")
+    assert measure_overlap(grid, grid[:10])["continuous"] is False
+    assert figures_of_partition(sample, x, None, None)["overlap"] is None
+
+
+@pytest.mark.once
 def test_rows_that_repeat_by_nature():
     x = np.array([[0, 0], [0, 1], [1, 0], [1, 1], [2, 2]])[[0, 1, 2, 3] * 5 + [4]]
     found = measure_overlap(x, x[:8])

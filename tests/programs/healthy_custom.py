@@ -127,11 +127,11 @@ def mixture_density():
 
 
 def mean_and_spread():
-    x, y = smooth_table(seed=53)
+    x, y = smooth_table(3000, seed=53)
     y = y + rng(53).normal(size=len(y)) * 0.3 * (x[:, 4] > 0)
     start = keras.Input((6,))
-    h = layers.Dense(48, activation="relu")(start)
-    h = layers.Dense(48, activation="relu")(h)
+    h = layers.Dense(32, activation="relu")(start)
+    h = layers.Dense(32, activation="relu")(h)
     model = keras.Model(start, layers.Dense(2)(h))
 
     def gaussian(target, parts):
@@ -141,7 +141,7 @@ def mean_and_spread():
 
     model.compile(keras.optimizers.Adam(0.003), gaussian)
     train, held = halves(x, y.astype("float32")[:, None])
-    return Run(model, *train, held, {"epochs": 25})
+    return Run(model, *train, held, {"epochs": 12})
 
 
 class Gated(layers.Layer):

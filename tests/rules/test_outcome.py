@@ -19,6 +19,9 @@ pytestmark = pytest.mark.once
         (training(start_loss=50.0, last_loss=2.0, chance=2.0), 1.0, False, True),
         # The best constant answer is below the chance of a fresh model.
         ({**training(last_loss=0.9), "constant_loss": 1.0}, 0.9, False, True),
+        # Trained before: what the last steps did not gain was gained already.
+        (training(start_loss=0.3, last_loss=0.29, chance=2.0), 0.145, True, False),
+        (training(start_loss=0.7, last_loss=0.7, chance=2.0), 1.0, False, True),
         (training(last_loss=None), 1.0, False, True),
         (training(first_not_finite=3), 1.0, False, True),
         (training(start_loss=2.5, last_loss=0.7, floor=0.5, chance=2.5), 0.1, True, 0),

@@ -151,6 +151,10 @@ def test_widths_of_targets_and_units():
     # Each pixel of a map has its own class; its rows are no wide target.
     pixels = {**CLASSES, "shape": [8, 8]}
     assert run(code, output(pixels, shape=[8, 8, 3])) == []
+    # Time and event under a loss of one's own: it alone knows what they mean.
+    two = {"kind": "numbers", "shape": [2], "min": 0.0, "max": 4.0}
+    assert run(code, output(two, shape=[1], loss="custom")) == []
+    assert len(run(code, output(two, shape=[1], loss="mean_squared_error"))) == 1
 
 
 def test_a_loss_that_still_falls_asks_for_longer_steps():

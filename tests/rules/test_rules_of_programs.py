@@ -67,7 +67,10 @@ def test_a_loss_that_flattens_one_side_itself(right, expected):
         value=1.0,
         value_at_targets=right,
     )
-    assert severities("prediction-target-broadcast", figures) == expected
+    own, keras_own = output(loss="custom"), output(loss="mean_squared_error")
+    code = "prediction-target-broadcast"
+    assert severities(code, {**figures, **own}) == expected
+    assert severities(code, {**figures, **keras_own}) == []
 
 
 @pytest.mark.parametrize(
