@@ -2,7 +2,7 @@
 
 from keras_practices.rules import thresholds
 from keras_practices.rules.catalogue import rule
-from keras_practices.rules.outcome import kept_of_guessing
+from keras_practices.rules.outcome import got_nowhere
 from keras_practices.rules.outcome import learned
 
 UNITS = "CS231n, Neural Networks Part 1: ReLU; Part 3: Activation distributions"
@@ -36,9 +36,9 @@ def dead_units(figures):
         if layer.get("inactive", 0) > thresholds.DEAD_SHARE_WARNING
     }
     training = figures.get("training")
-    got_nowhere = (kept_of_guessing(figures) or 0.0) > 0.5
+    nowhere = got_nowhere(figures)
     worst = {n: s for n, s in dead.items() if s >= thresholds.DEAD_SHARE_ERROR}
-    if not worst and not got_nowhere:
+    if not worst and not nowhere:
         return
     if not dead:
         return
@@ -55,7 +55,7 @@ def dead_units(figures):
         "severity": "note"
         if learned(figures)
         else "error"
-        if worst and (got_nowhere or training is None)
+        if worst and (nowhere or training is None)
         else "warning",
         "stage": "before" if untrained else "during",
         "subject": first,

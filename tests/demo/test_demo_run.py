@@ -27,14 +27,14 @@ def _few_rows(monkeypatch):
 
 def test_the_healthy_run_finds_nothing_and_writes_its_report(tmp_path, console):
     (tmp_path / "record.jsonl").write_text("of a former run")
-    report, metrics = demo.run(epochs=2, out=tmp_path, console=console)
+    report, metrics = demo.run(epochs=8, out=tmp_path, console=console)
     assert report.ok, report.text()
     losses = report.history.history["loss"]
     assert losses[-1] < 0.8 * losses[0]
     written = sorted(path.name for path in tmp_path.iterdir())
     names = ["record.jsonl", "report.html", "report.json", "test-set.jsonl"]
     assert written == names
-    assert len(Record.load(tmp_path).curve("loss")[1]) == 16
+    assert len(Record.load(tmp_path).curve("loss")[1]) == 64
     assert json.loads((tmp_path / "report.json").read_text())["findings"] == []
     text = console.file.getvalue()
     assert "240 training" in text
