@@ -61,7 +61,10 @@ def run_heads(model, sample):
     inputs = input_tensors(sample.head(_ROWS)[0])
     with restore_rng():
         outputs, calls = run_captured(model, inputs)
-    made_by = {id(call.outputs): call for call in calls}
+    # A layer that hands its input on as the same object (Flatten of flat rows, on JAX)
+    # is not what made it, and would be followed for ever.
+    made = [call for call in calls if call.outputs is not call.inputs]
+    made_by = {id(call.outputs): call for call in made}
     pairs = outputs.items() if isinstance(outputs, dict) else None
     if pairs is None:
         flat = keras.tree.flatten(outputs)
