@@ -193,7 +193,12 @@ class TrainingMonitor(keras.callbacks.Callback):
 
     def _say(self, model, epoch):
         """Prints what has become sure, once, and ends a run that has no hope."""
-        for finding in self._live.look():
+        try:
+            found = self._live.look()
+        except Exception as error:  # the record goes on
+            self._lost("findings while training runs", error)
+            return
+        for finding in found:
             self.record.add("finding", epoch=epoch + 1, **finding.to_dict())
             words = f"{finding.rule}: {finding.message} {finding.advice}"
             if finding.rule in self.stop_on:

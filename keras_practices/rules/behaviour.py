@@ -2,6 +2,7 @@
 
 from keras_practices.rules import thresholds
 from keras_practices.rules.catalogue import rule
+from keras_practices.rules.losses import NUMBER_LOSSES
 from keras_practices.rules.outcome import kept_share
 from keras_practices.rules.outcome import learned
 
@@ -21,14 +22,6 @@ ADAPTIVE = (
     "Lion",
     "Lamb",
     "Muon",
-)
-NUMBER_LOSSES = (
-    "mean_squared_error",
-    "mean_absolute_error",
-    "mean_absolute_percentage_error",
-    "mean_squared_logarithmic_error",
-    "huber",
-    "log_cosh",
 )
 
 

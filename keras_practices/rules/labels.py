@@ -2,10 +2,10 @@
 
 from keras_practices.rules import thresholds
 from keras_practices.rules.catalogue import rule
+from keras_practices.rules.losses import NUMBER_LOSSES
 from keras_practices.rules.outcome import got_nowhere
 from keras_practices.rules.outcome import learned
 from keras_practices.rules.outputs import CLASS_LOSSES
-from keras_practices.rules.outputs import NUMBER_LOSSES
 from keras_practices.rules.partition import generalises
 from keras_practices.rules.partition import input_shift
 

@@ -2,18 +2,11 @@
 
 from keras_practices.rules.behaviour import scores_in_probability_loss
 from keras_practices.rules.catalogue import rule
+from keras_practices.rules.losses import NUMBER_LOSSES
 
 SOURCE = "CS231n, Neural Networks Part 2: Losses; Goodfellow et al. 2016, section 6.2.2"
 
 CLASS_LOSSES = ("categorical_crossentropy", "sparse_categorical_crossentropy")
-NUMBER_LOSSES = (
-    "mean_squared_error",
-    "mean_absolute_error",
-    "mean_absolute_percentage_error",
-    "mean_squared_logarithmic_error",
-    "huber",
-    "log_cosh",
-)
 # Activations whose values are probabilities.
 PROBABILITIES = ("softmax", "sigmoid", "hard_sigmoid")
 

@@ -7,6 +7,7 @@ from keras_practices.rules.catalogue import rule
 from keras_practices.rules.chains import SQUASHING
 from keras_practices.rules.chains import came_from
 from keras_practices.rules.chains import gives_output
+from keras_practices.rules.losses import NUMBER_LOSSES
 from keras_practices.rules.outcome import learned
 
 DROPOUT = "Srivastava et al. 2014, Dropout, appendix A.4"
@@ -16,7 +17,6 @@ METRICS = "Goodfellow et al. 2016, section 11.1: Performance metrics"
 
 # Losses by which the outputs are compared with targets entry by entry.
 ENTRYWISE = ("crossentropy", "mean_", "huber", "log_cosh", "hinge", "poisson")
-NUMBER_LOSSES = ("mean_squared_error", "mean_absolute_error", "huber", "log_cosh")
 HITS = (
     "accuracy",
     "acc",

@@ -4,9 +4,9 @@ import math
 
 from keras_practices.rules import thresholds
 from keras_practices.rules.catalogue import rule
+from keras_practices.rules.losses import NUMBER_LOSSES
 from keras_practices.rules.outcome import got_nowhere
 from keras_practices.rules.outcome import learned
-from keras_practices.rules.outputs import NUMBER_LOSSES
 
 TARGETS = "CS231n, Neural Networks Part 2: Losses, Regression"
 

@@ -12,6 +12,7 @@ from keras_practices.callbacks import TrainingMonitor
 from keras_practices.callbacks.live_findings import LIVE
 from keras_practices.callbacks.live_findings import LiveFindings
 from keras_practices.errors import ArgumentValueError
+from keras_practices.errors import KerasPracticesWarning
 from keras_practices.record import Record
 from keras_practices.rules import CATALOGUE
 
@@ -80,3 +81,17 @@ def test_what_is_seen_once_is_not_sure_yet():
     assert live.look() == []
     steps(record, [float("nan")])
     assert [one.rule for one in live.look()] == ["loss-not-finite"]
+
+
+def test_a_fault_in_the_look_is_one_warning_and_the_record_goes_on(monkeypatch):
+    def broken(self):
+        raise RuntimeError("broken look")
+
+    monkeypatch.setattr(LiveFindings, "look", broken)
+    monitor = TrainingMonitor(probe=(X, Y))
+    with pytest.warns(KerasPracticesWarning, match="broken look") as caught:
+        fit(linear_model(), monitor, epochs=3)
+    ours = [one for one in caught if one.category is KerasPracticesWarning]
+    assert len(ours) == 1
+    assert not monitor.broken
+    assert len(monitor.record.epochs) == 1 + 3

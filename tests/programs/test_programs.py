@@ -11,7 +11,7 @@ from score import verdict
 import keras_practices as kp
 
 pytestmark = pytest.mark.once
-# Each takes seconds; the whole table takes a quarter of an hour.
+# Every so many-th of the table: each takes seconds, all of them many minutes.
 PART = 8
 
 
