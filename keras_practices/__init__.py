@@ -5,7 +5,7 @@ Four verbs:
 - `check(model, x, y)`: before training, in seconds.
 - `callbacks.TrainingMonitor`: during `model.fit`.
 - `diagnose(model, x, y, epochs=…)`: both at once, and why it does not learn.
-- `Report.save_html`, `.text`, `.to_json`: after.
+- `Report.save_html`, `.text`, `.to_json`: after; `compare(runs)` for several.
 """
 
 import importlib
@@ -15,16 +15,17 @@ from keras_practices import constraints
 from keras_practices import data
 from keras_practices import initializers
 from keras_practices import layers
+from keras_practices import losses
 from keras_practices import tensorboard
 from keras_practices.data import Split
 from keras_practices.data import Vault
 from keras_practices.diagnosis import check
 from keras_practices.diagnosis import diagnose
 from keras_practices.diagnosis import report_test_set
-from keras_practices.diagnosis import review
 from keras_practices.findings import Finding
 from keras_practices.record import Record
 from keras_practices.report import Report
+from keras_practices.report import compare
 from keras_practices.version import __version__
 
 __all__ = [
@@ -36,13 +37,14 @@ __all__ = [
     "__version__",
     "callbacks",
     "check",
+    "compare",
     "constraints",
     "data",
     "diagnose",
     "initializers",
     "layers",
+    "losses",
     "report_test_set",
-    "review",
     "tensorboard",
     "tuners",
 ]

@@ -1,4 +1,4 @@
-"""The verbs that join checks, monitor and report: `check`, `diagnose`, `review`."""
+"""The verbs that join checks, monitor and report: `check` and `diagnose`."""
 
 import os
 import time
@@ -9,10 +9,7 @@ import keras
 
 from keras_practices._core.validation import check_number
 from keras_practices.callbacks import TrainingMonitor
-from keras_practices.callbacks.live_findings import figures_of_record
-from keras_practices.callbacks.live_findings import figures_of_training
 from keras_practices.callbacks.training_monitor import PROBE_ROWS
-from keras_practices.checks import Preflight
 from keras_practices.checks import preflight
 from keras_practices.checks.fit_arguments import build_from_rows
 from keras_practices.checks.fit_arguments import callback_list
@@ -24,14 +21,15 @@ from keras_practices.data import Vault
 from keras_practices.errors import UsageError
 from keras_practices.errors import first_line
 from keras_practices.measures.environment import measure_environment
+from keras_practices.measures.recorded import figures_of_training
 from keras_practices.measures.sample import MAX_ROWS
 from keras_practices.measures.sample import as_arrays
 from keras_practices.measures.sample import take_sample
 from keras_practices.measures.set_up import check_model
 from keras_practices.measures.side_state import snapshot
-from keras_practices.record import Record
 from keras_practices.report import Report
 from keras_practices.report.tables import tables_of
+from keras_practices.report.tables import timings_of
 from keras_practices.rules import check_codes
 from keras_practices.rules import explain
 from keras_practices.rules import run_rules
@@ -47,6 +45,7 @@ def check(
     select: Sequence[str] | None = None,
     ignore: Sequence[str] | None = None,
     budget_seconds: float = 20.0,
+    verbose: str | int = "auto",
 ) -> Report:
     """Finds out before training what is wrong with model, settings and data.
 
@@ -65,6 +64,8 @@ def check(
         ignore: List of rule codes to leave out.
         budget_seconds: Seconds for all of it. What no longer fits in is listed in the
             report as not measured.
+        verbose: `"auto"` shows what is being measured in a line of the terminal, 0
+            nothing, 1 a line each where there is no terminal.
 
     Returns:
         A `Report`, most probable root cause first.
@@ -97,6 +98,7 @@ def check(
         select=select,
         ignore=ignore,
         budget_seconds=budget_seconds,
+        verbose=verbose,
     )
     return Report(
         result.findings,
@@ -139,7 +141,7 @@ def diagnose(
 
     Returns:
         A `Report`, most probable root cause first; `report.history` is what `fit`
-        returned, None where it raised.
+        returned, None where it raised; then `report.raised` is the exception.
 
     Raises:
         TypeError, ValueError: bad model, data or arguments, before any training.
@@ -183,13 +185,15 @@ def diagnose(
         ignore=ignore,
         budget_seconds=budget_seconds / 2,
         owner="diagnose",
+        # A line each is for `check`: `fit` prints its own.
+        verbose="auto" if fit_kwargs.get("verbose", "auto") else 0,
     )
     checked = sum(result.timings.values())
     figures = result.figures
     monitor.extra_figures = _for_record(figures)
     initial = snapshot(model)
 
-    history = _train(
+    history, raised = _train(
         model,
         monitor,
         result,
@@ -211,7 +215,7 @@ def diagnose(
     report = _report_of(
         result, monitor.record, f"Diagnosis of {model.name}", select, ignore
     )
-    report.history = history
+    report.history, report.raised = history, raised
     return report
 
 
@@ -238,10 +242,11 @@ def _probe_of(sample, whole, validation_split):
 def _train(model, monitor, result, x, y, *, callbacks, **fit_kwargs):
     """Runs `fit` under the monitor; what it raises becomes a figure."""
     begun = time.perf_counter()
-    history = None
+    history = raised = None
     try:
         history = model.fit(x, y, callbacks=[*callbacks, monitor], **fit_kwargs)
     except Exception as error:
+        raised = error
         monitor.record.close()
         result.figures["exception"] = {
             "type": type(error).__name__,
@@ -249,42 +254,7 @@ def _train(model, monitor, result, x, y, *, callbacks, **fit_kwargs):
             "steps": len(monitor.record.curve("loss")[1]),
         }
     result.timings["training"] = time.perf_counter() - begun
-    return history
-
-
-def review(
-    record: Record | str | os.PathLike[str],
-    *,
-    select: Sequence[str] | None = None,
-    ignore: Sequence[str] | None = None,
-) -> Report:
-    """Explains a record, of a run that ended, crashed, or still goes on.
-
-    Args:
-        record: A `Record`, or the folder a `TrainingMonitor` wrote to.
-        select: List of rule codes to run, None for all.
-        ignore: List of rule codes to leave out.
-
-    Returns:
-        A `Report` with the findings that the record supports.
-
-    Raises:
-        ValueError: no record there.
-
-    Example:
-
-    >>> record = Record()
-    >>> record.add("steps", first=0, epoch=[0.5, 1.0], loss=[1.0, float("nan")],
-    ...            learning_rate=[0.1, 0.1])
-    >>> review(record).first.rule
-    'loss-not-finite'
-    """
-    select = check_codes("review", "select", select)
-    ignore = check_codes("review", "ignore", ignore)
-    if not isinstance(record, Record):
-        record = Record.load(record)
-    result = Preflight(figures=figures_of_record(record))
-    return _report_of(result, record, "Training report", select, ignore)
+    return history, raised
 
 
 def report_test_set(report: Report, vault: Vault) -> Report:
@@ -327,21 +297,13 @@ def _report_of(result, record, title, select, ignore):
     findings = run_rules(
         result.figures, stages=("before", "during"), select=select, ignore=ignore
     )
-    end = record.end
-    keys = {
-        "fit": "seconds",
-        "monitor, within fit": "monitor_seconds",
-        "monitor, compiling": "compile_seconds",
-    }
-    timings = dict(result.timings)
-    timings |= {name: end[key] for name, key in keys.items() if key in end}
     return Report(
         explain(findings),
         title=title,
         record=record,
         figures=tables_of(result.figures),
         not_measured=result.not_measured,
-        timings=timings,
+        timings=result.timings | timings_of(record),
         environment=record.start.get("environment") or measure_environment(),
     )
 

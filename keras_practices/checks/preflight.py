@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from keras_practices._core.validation import check_number
+from keras_practices.checks.progress import progress
 from keras_practices.errors import first_line
 from keras_practices.findings import Finding
 from keras_practices.measures import before
@@ -16,6 +17,7 @@ from keras_practices.measures.arrays import measure_finite
 from keras_practices.measures.features import measure_features
 from keras_practices.measures.gradient_check import measure_gradients
 from keras_practices.measures.graph import measure_graph
+from keras_practices.measures.initial_loss import measure_draws
 from keras_practices.measures.initial_weights import measure_initial_weights
 from keras_practices.measures.label_format import measure_label_format
 from keras_practices.measures.label_signal import measure_label_signal
@@ -65,6 +67,7 @@ def preflight(
     ignore: Sequence[str] | None = None,
     budget_seconds: float = 20.0,
     owner: str = "check",
+    verbose: str | int = 0,
 ) -> Preflight:
     """Measures a model and a sample of its data, and runs the rules over it.
 
@@ -79,6 +82,7 @@ def preflight(
         budget_seconds: Seconds for all of it; trials that no longer fit in are
             listed as not measured.
         owner: Name for error messages.
+        verbose: Whether to show what is being measured, see `progress`.
 
     Returns:
         A `Preflight`.
@@ -91,14 +95,15 @@ def preflight(
     select = check_codes(owner, "select", select)
     ignore = check_codes(owner, "ignore", ignore)
     result = Preflight(figures=dict(facts or {}))
-    run = _Run(result, time.perf_counter() + budget_seconds)
     x, y = (
         part if part is not None else own
         for part, own in zip(whole, (sample.x, sample.y), strict=True)
     )
-    _look_at_data(run, sample, x, y, validation)
-    _look_at_model(run, model, sample)
-    _dry_run(run, model, sample)
+    with progress(owner, verbose) as say:
+        run = _Run(result, time.perf_counter() + budget_seconds, say)
+        _look_at_data(run, sample, x, y, validation)
+        _look_at_model(run, model, sample)
+        _dry_run(run, model, sample)
     found = run_rules(result.figures, stages=("before",), select=select, ignore=ignore)
     result.findings = explain(found)
     return result
@@ -135,6 +140,11 @@ def _look_at_model(run, model, sample):
             "initial loss",
             lambda: before.figures_of_initial_loss(model, sample, figures["outputs"]),
         )
+        if run_rules(figures, stages=("before",), select=["initial-loss-off-chance"]):
+            run.measure(
+                "initial loss, other draws",
+                lambda: {"initial_loss_draws": measure_draws(model, sample)},
+            )
     run.measure(
         "loss behaviour",
         lambda: {
@@ -178,7 +188,11 @@ def _dry_run(run, model, sample):
         run.measure(
             "tiny subset with changes",
             lambda: before.figures_of_tiny_changes(
-                model, sample, tiny, seconds=run.seconds_left() / 2
+                model,
+                sample,
+                tiny,
+                figures["outputs"],
+                seconds=run.seconds_left() / 2,
             ),
         )
 
@@ -215,9 +229,10 @@ def _why_no_loss(model, sample, figures):
 class _Run:
     """Runs one measure after the other; a failing one costs only itself."""
 
-    def __init__(self, result, deadline):
+    def __init__(self, result, deadline, say):
         self.result = result
         self.deadline = deadline
+        self.say = say
 
     def seconds_left(self):
         return max(0.0, self.deadline - time.perf_counter())
@@ -227,6 +242,7 @@ class _Run:
         if begun >= self.deadline:
             self.result.not_measured.append((what, "the time budget was used up"))
             return
+        self.say(what)
         try:
             with warnings.catch_warnings():
                 # What Keras warns of here it says again when `fit` runs.

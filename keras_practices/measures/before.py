@@ -1,5 +1,6 @@
 """The figures that the rules of the stage "before" read, from model and sample."""
 
+import contextlib
 import dataclasses
 import time
 
@@ -18,6 +19,7 @@ from keras_practices.measures.layers import measure_first_inputs
 from keras_practices.measures.layers import measure_layers
 from keras_practices.measures.layers import run_captured
 from keras_practices.measures.model_card import measure_outputs
+from keras_practices.measures.other_head import other_head
 from keras_practices.measures.set_up import pair_outputs
 from keras_practices.measures.trials import measure_tiny_subset
 
@@ -108,28 +110,33 @@ def figures_of_tiny_subset(model, sample, floor, *, rows=20, steps=200, seconds=
     return {"tiny_subset": {**figures, **known}}
 
 
-def figures_of_tiny_changes(model, sample, tiny, *, seconds):
+def figures_of_tiny_changes(model, sample, tiny, outputs, *, seconds):
     """Where the tiny subset could not be fitted, tries what may be in the way.
 
     Args:
         model: Built and compiled Keras model.
         sample: A `Sample` with targets.
         tiny: What `figures_of_tiny_subset` gave.
+        outputs: What `figures_of_outputs` gave.
         seconds: Time at the most, for all trials.
 
     Returns:
         `{"tiny_changes": […]}`: for each change that was tried `change` (words),
-        `learning_rate`, `steps` and `best_loss`; empty for an optimizer without one
-        positive rate.
+        `learning_rate`, `steps`, `first_loss`, `best_loss` and `floor`; empty for an
+        optimizer without one positive rate.
     """
-    rate = tiny["learning_rate"]
+    rate, floor = tiny["learning_rate"], tiny["floor"]
     changes = [
-        ("a learning rate ten times higher", 10 * rate, sample),
-        ("a learning rate ten times lower", rate / 10, sample),
-        ("standardised inputs", rate, standardised(sample)),
+        ("a learning rate ten times higher", sample, floor, {"rate": 10 * rate}),
+        ("a learning rate ten times lower", sample, floor, {"rate": rate / 10}),
+        ("standardised inputs", standardised(sample), floor, {}),
     ]
+    head = other_head(model, outputs, sample.y)
+    if head is not None:
+        words, within = head
+        changes.insert(0, (words, sample, 0.0, {"within": within}))
     found, deadline = [], time.perf_counter() + seconds
-    for words, other, rows in changes:
+    for words, rows, lowest, change in changes:
         left = deadline - time.perf_counter()
         if left <= 0 or rows is None or not rate > 0:
             continue
@@ -139,10 +146,12 @@ def figures_of_tiny_changes(model, sample, tiny, *, seconds):
             rows=tiny["rows"],
             steps=tiny["steps"],
             seconds=left,
-            learning_rate=other,
+            learning_rate=change.get("rate", rate),
+            within=change.get("within", contextlib.nullcontext),
         )
-        keys = ("learning_rate", "steps", "best_loss")
-        found.append({"change": words, **{key: trial[key] for key in keys}})
+        keys = ("learning_rate", "steps", "first_loss", "best_loss")
+        kept = {key: trial[key] for key in keys}
+        found.append({"change": words, "floor": lowest, **kept})
     return {"tiny_changes": found}
 
 

@@ -2,12 +2,15 @@
 
 import math
 
+import keras
 import numpy as np
 
 from keras_practices.measures.side_state import measure_losses
 
 # Rows for one forward pass: enough that the mean over rows is steady.
 ROWS = 256
+# One draw may be unlucky; four in succession (with the model's own) are no luck.
+DRAWS = 3
 
 
 def measure_initial_loss(model, sample, rows=ROWS):
@@ -27,6 +30,44 @@ def measure_initial_loss(model, sample, rows=ROWS):
         "regularization_loss": penalty,
         "rows": min(rows, sample.rows),
     }
+
+
+def measure_draws(model, sample, rows=ROWS, draws=DRAWS):
+    """Measures the first data loss with weights of the same spread, drawn again.
+
+    The entries of each kernel are put in another order: for weights that are
+    independent draws this is another draw, for trained ones it is a network that knows
+    nothing. It needs no initializer, so it works for models of any kind.
+
+    Args:
+        model: Built and compiled Keras model; it is not written.
+        sample: A `Sample` with targets.
+        rows: Rows to look at.
+        draws: How many times, with seeds from 0 on.
+
+    Returns:
+        List of floats.
+    """
+    losses = []
+    for seed in range(draws):
+        random = np.random.default_rng(seed)
+        losses.append(
+            measure_losses(
+                model,
+                *sample.head(rows),
+                training=True,
+                value_of=lambda variable, r=random: _shuffled(variable, r),
+            )[0]
+        )
+    return losses
+
+
+def _shuffled(variable, random):
+    if len(variable.shape) < 2 or not variable.trainable:
+        return variable.value
+    values = np.asarray(keras.ops.convert_to_numpy(variable.value))
+    mixed = random.permutation(values.reshape(-1)).reshape(values.shape)
+    return keras.ops.convert_to_tensor(mixed, dtype=variable.dtype)
 
 
 def chance_loss(head, target):
@@ -51,6 +92,8 @@ def chance_loss(head, target):
         return math.log(units), f"ln {units}"
     if loss == "binary_crossentropy":
         return math.log(2), "ln 2"
+    if loss == "multiclass_hinge" and units:
+        return units - 1.0, f"{units} - 1, the margin to each wrong class"
     if loss in ("hinge", "squared_hinge"):
         return 1.0, "1, the margin"
     if loss == "categorical_hinge":

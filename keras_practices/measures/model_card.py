@@ -10,6 +10,9 @@ from keras_practices.measures.capture import activation_name
 from keras_practices.measures.capture import open_layers
 from keras_practices.measures.heads import read_heads
 
+# Whose losses are known by name; any other is the user's own.
+KNOWN_PACKAGES = ("keras", "keras_practices")
+
 
 def measure_model(model):
     """Reads heads, losses, optimizer and weights of a built, compiled model.
@@ -125,7 +128,7 @@ def measure_loss(loss):
     if isinstance(loss, str):
         loss = keras.losses.get(loss)
     owner = type(loss) if isinstance(loss, keras.losses.Loss) else loss
-    if not getattr(owner, "__module__", "").startswith("keras."):
+    if getattr(owner, "__module__", "").split(".")[0] not in KNOWN_PACKAGES:
         return {"loss": "custom", "from_logits": None, "reduction": None}
     if isinstance(loss, keras.losses.Loss):
         return {

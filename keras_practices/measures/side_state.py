@@ -7,6 +7,8 @@ fresh one of the same settings. It works for subclassed models, which cannot be
 cloned, and there is nothing to restore.
 """
 
+import contextlib
+
 import keras
 import numpy as np
 from keras import ops
@@ -33,7 +35,9 @@ def data_and_penalty(model, x, y, sample_weight, training):
     return data * backend.replicas(), regularization_loss(model.trainable_variables)
 
 
-def measure_losses(model, x, y, sample_weight=None, *, training=False):
+def measure_losses(
+    model, x, y, sample_weight=None, *, training=False, value_of=lambda v: v.value
+):
     """Returns the loss of one batch with the model's present weights, noise off.
 
     Nothing of the model is written, BatchNorm statistics and metrics included.
@@ -44,13 +48,14 @@ def measure_losses(model, x, y, sample_weight=None, *, training=False):
         y: Targets.
         sample_weight: Weights or None.
         training: Bool. BatchNorm uses the batch when true.
+        value_of: Function that gives the value to use for a variable.
 
     Returns:
         `(data_loss, regularization_loss)` as Python floats.
     """
     # Each variable stands for itself: Keras looks the penalised ones up in the scope
     # and finds nothing there where the scope is empty.
-    present = [(variable, variable.value) for variable in model.variables]
+    present = [(variable, value_of(variable)) for variable in model.variables]
     scope = keras.StatelessScope(state_mapping=present)
     with restore_rng(), scope, without_noise(model):
         data, penalty = data_and_penalty(
@@ -85,13 +90,16 @@ class SideState:
     Args:
         model: A built and compiled Keras model. It is never written.
         optimizer: A fresh optimizer (`fresh_optimizer`).
-        initial: Values to begin with, as `values()` returned them, or None for the
+        initial: Values to begin with, as `snapshot` returned them, or None for the
             model's present ones.
+        within: Function that makes a context in which every step is traced, such as
+            `other_head` gives; None for the model as it is.
     """
 
-    def __init__(self, model, optimizer, initial=None):
+    def __init__(self, model, optimizer, initial=None, within=contextlib.nullcontext):
         self.model = model
         self.optimizer = optimizer
+        self._within = within
         self._given = initial
         self._trainable = model.trainable_variables
         self._others = model.non_trainable_variables
@@ -125,12 +133,25 @@ class SideState:
             variable.assign(np.broadcast_to(value, variable.shape))
         self.optimizer.learning_rate.assign(learning_rate)
 
-    def has_finite_outputs(self, x):
-        """True when the model gives finite numbers with the values at the side."""
+    @contextlib.contextmanager
+    def _standing_in(self):
+        """The model with the values at the side, noise off."""
         own = [*self._trainable, *self._others]
         side = [v.value for v in (*self._side_trainable, *self._side_others)]
         scope = keras.StatelessScope(state_mapping=list(zip(own, side, strict=True)))
-        with restore_rng(), scope, without_noise(self.model):
+        with restore_rng(), scope, without_noise(self.model), self._within():
+            yield
+
+    def data_loss(self, x, y, sample_weight=None):
+        """Returns the data loss of a batch with the values at the side, as a float."""
+        batch = map(_tensors, (x, y, sample_weight))
+        with self._standing_in():
+            data, _ = data_and_penalty(self.model, *batch, training=True)
+            return float(ops.convert_to_numpy(data))
+
+    def has_finite_outputs(self, x):
+        """True when the model gives finite numbers with the values at the side."""
+        with self._standing_in():
             outputs = self.model(_tensors(x), training=True)
         return all(
             np.isfinite(ops.convert_to_numpy(output)).all()
@@ -150,7 +171,7 @@ class SideState:
         """
         batch = {"x": _tensors(x), "y": _tensors(y), "w": _tensors(sample_weight)}
         batch = {key: value for key, value in batch.items() if value is not None}
-        with restore_rng(), without_noise(self.model):
+        with restore_rng(), without_noise(self.model), self._within():
             if self._step is None:
                 # Builds what a compiled loss builds at its first call.
                 measure_losses(self.model, x, y, sample_weight, training=True)

@@ -1,5 +1,6 @@
 """Short training runs on state at the side: measure, do not guess."""
 
+import contextlib
 import functools
 import math
 import time
@@ -12,7 +13,15 @@ from keras_practices.measures.side_state import fresh_optimizer
 
 
 def measure_tiny_subset(
-    model, sample, *, rows=20, steps=200, seconds=10.0, learning_rate=None, target=0.0
+    model,
+    sample,
+    *,
+    rows=20,
+    steps=200,
+    seconds=10.0,
+    learning_rate=None,
+    target=0.0,
+    within=contextlib.nullcontext,
 ):
     """Trains on a handful of rows only, noise and weight penalties off.
 
@@ -24,15 +33,18 @@ def measure_tiny_subset(
         seconds: Time at the most.
         learning_rate: Float in place of the optimizer's own rate.
         target: Loss at which to stop early.
+        within: Function that makes a context to train in, see `SideState`.
 
     Returns:
         Dict with `rows`, `steps`, `first_loss`, `last_loss` (over the last tenth of
         the steps), `best_loss`, `losses`, `learning_rate`, `seconds`, `stuck_units`
-        (kernels whose units were equal before and are equal after).
+        (kernels whose units were equal before and are equal after), `other_rows` (the
+        loss after it on as many rows that it did not see; None where there are not so
+        many, or not finite).
     """
     batch = sample.head(rows)
     optimizer = fresh_optimizer(model.optimizer, learning_rate)
-    side = SideState(model, optimizer)
+    side = SideState(model, optimizer, within=within)
     before = side.equal_kernels(_units_alike)
     losses, spent = _train(side, lambda step: batch, steps, seconds, target)
     after = side.trainable_values() if before else {}
@@ -42,8 +54,18 @@ def measure_tiny_subset(
         "rows": min(rows, sample.rows),
         "equal_units": equal,
         "stuck_units": [path for path in equal if _units_alike(path, moved[path])],
+        "other_rows": _loss_on_others(side, sample, rows),
         **_summary(losses, spent, optimizer),
     }
+
+
+def _loss_on_others(side, sample, rows):
+    """Loss on rows that were not learned: a network can learn any rows by heart."""
+    if sample.rows < 2 * rows:
+        return None
+    others = _rows_from(sample, rows, rows)
+    loss = side.data_loss(*others)
+    return loss if math.isfinite(loss) else None
 
 
 def measure_rates(
@@ -176,8 +198,12 @@ def _tail_mean(losses):
 
 
 def _batch_at(sample, starts, size, step):
+    return _rows_from(sample, starts[step], size)
+
+
+def _rows_from(sample, first, size):
     def cut(array):
-        return array[starts[step] : starts[step] + size]
+        return array[first : first + size]
 
     return tuple(
         None if part is None else keras.tree.map_structure(cut, part)

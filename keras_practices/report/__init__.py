@@ -1,5 +1,6 @@
-"""Showing: text, HTML, JSON and pictures. Reads findings and records, nothing else."""
+"""Showing: text, HTML, JSON and pictures of findings and records."""
 
+from keras_practices.report.comparison import compare
 from keras_practices.report.report import Report
 
-__all__ = ["Report"]
+__all__ = ["Report", "compare"]

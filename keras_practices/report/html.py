@@ -74,8 +74,11 @@ def _render(template, report):
     digest = hashlib.sha256(report.to_json().encode()).hexdigest()
     prefix = f"kp{digest[:8]}"
     pictures, missing = [], []
-    if report.record is not None:
-        # Late: nobody who does not draw should wait for it at `import`.
+    # Late: nobody who does not draw should wait for it at `import`.
+    if report.runs:
+        plots = require("keras_practices.report.plots", "report", PURPOSE)
+        pictures, missing = plots.draw_runs(report.runs, prefix)
+    elif report.record is not None:
         plots = require("keras_practices.report.plots", "report", PURPOSE)
         subjects = [finding.subject for finding in report.findings]
         pictures, missing = plots.draw_all(report.record, subjects, prefix)
@@ -89,7 +92,7 @@ def _render(template, report):
         counts=counts,
         message=message,
         advice=advice,
-        facts=words.run_facts(report.record),
+        facts=words.facts(report),
         unmeasured=words.unmeasured(report),
         stage_words=words.STAGE_WORDS,
     )

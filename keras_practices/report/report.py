@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from keras_practices._core.validation import type_error
@@ -14,11 +15,17 @@ from keras_practices.errors import MissingExtraError
 from keras_practices.findings import SEVERITIES
 from keras_practices.findings import Finding
 from keras_practices.findings import json_safe
+from keras_practices.measures.recorded import figures_of_record
 from keras_practices.record import Record
 from keras_practices.report import html
 from keras_practices.report import text
 from keras_practices.report.files import write_whole
+from keras_practices.report.tables import tables_of
+from keras_practices.report.tables import timings_of
 from keras_practices.report.words import is_number
+from keras_practices.rules import check_codes
+from keras_practices.rules import explain
+from keras_practices.rules import run_rules
 
 SCHEMA = 1
 
@@ -42,6 +49,7 @@ class Report:
         environment: Dict of versions and devices. None takes that of the record.
         sections: Dict of heading to a text, or to a list of flat dicts, the rows of a
             table.
+        runs: Dict of name to `Record`, for a page that compares runs; see `compare`.
 
     Raises:
         TypeError: an argument of the wrong kind, or a value that JSON cannot hold.
@@ -68,11 +76,15 @@ class Report:
         timings: dict[str, float] | None = None,
         environment: dict[str, Any] | None = None,
         sections: dict[str, str | list[dict[str, Any]]] | None = None,
+        runs: dict[str, Record] | None = None,
     ):
         if not isinstance(title, str):
             raise type_error(self, "title", "a text", title)
         if record is not None and not isinstance(record, Record):
             raise type_error(self, "record", "a Record or None", record)
+        for name, run in (runs or {}).items():
+            if not isinstance(run, Record):
+                raise type_error(self, "runs", "a dict of Records", {name: run})
         if environment is None and record is not None:
             environment = record.start.get("environment")
         self.findings = _findings(findings)
@@ -83,8 +95,10 @@ class Report:
         self.timings = _dict("timings", timings)
         self.environment = _dict("environment", environment)
         self.sections = _dict("sections", sections)
-        # What `fit` returned, where a fit made the report; not part of the value.
+        self.runs = dict(runs or {})
+        # What `fit` returned or raised, where one made the report; not of the value.
         self.history: Any = None
+        self.raised: Exception | None = None
         for name, content in self.sections.items():
             rows = content if isinstance(content, list) else []
             if not isinstance(content, str | list) or not all(
@@ -95,6 +109,51 @@ class Report:
         for name, seconds in self.timings.items():
             if not is_number(seconds):
                 raise type_error(self, "timings", "a dict of seconds", {name: seconds})
+
+    @classmethod
+    def from_record(
+        cls,
+        record: Record | str | os.PathLike,
+        *,
+        select: Sequence[str] | None = None,
+        ignore: Sequence[str] | None = None,
+    ) -> "Report":
+        """Explains a record, of a run that ended, crashed, or still goes on.
+
+        Args:
+            record: A `Record`, or the folder a `TrainingMonitor` wrote to.
+            select: List of rule codes to run, None for all.
+            ignore: List of rule codes to leave out.
+
+        Returns:
+            A `Report` with the findings that the record supports, most probable root
+            cause first. What the checks before the training found is in the record of
+            `kp.diagnose`, not in that of a monitor alone.
+
+        Raises:
+            ValueError: no record there, or an unknown code.
+
+        Example:
+
+        >>> record = Record()
+        >>> record.add("steps", first=0, epoch=[0.5, 1.0], loss=[1.0, float("nan")],
+        ...            learning_rate=[0.1, 0.1])
+        >>> Report.from_record(record).first.rule
+        'loss-not-finite'
+        """
+        select = check_codes("Report.from_record", "select", select)
+        ignore = check_codes("Report.from_record", "ignore", ignore)
+        if not isinstance(record, Record):
+            record = Record.load(record)
+        figures = figures_of_record(record)
+        stages = ("before", "during")
+        found = run_rules(figures, stages=stages, select=select, ignore=ignore)
+        return cls(
+            explain(found),
+            record=record,
+            figures=tables_of(figures),
+            timings=timings_of(record),
+        )
 
     @classmethod
     def from_findings(cls, *lists: Iterable[Finding], **parts: Any) -> "Report":
@@ -136,8 +195,9 @@ class Report:
             timings=self.timings,
             environment=self.environment,
             sections=self.sections,
+            runs=self.runs,
         )
-        copy.history = self.history
+        copy.history, copy.raised = self.history, self.raised
         return copy
 
     @property
@@ -189,6 +249,7 @@ class Report:
             "environment": self.environment,
             "sections": self.sections,
             "record": None if self.record is None else list(self.record.lines),
+            "runs": {name: list(run.lines) for name, run in self.runs.items()},
         }
 
     def to_json(self, path: str | os.PathLike | None = None) -> str | pathlib.Path:
@@ -233,11 +294,13 @@ class Report:
                     f"version reads up to {SCHEMA}. Update keras_practices."
                 )
             findings = [Finding.from_dict(each) for each in values.pop("findings")]
-            record, lines = None, values.pop("record")
-            if lines is not None:
-                record = Record()
-                record.lines = lines
-            return cls(findings, record=record, **values)
+            lines, runs = values.pop("record"), values.pop("runs", {})
+            return cls(
+                findings,
+                record=None if lines is None else _record(lines),
+                runs={name: _record(lines) for name, lines in runs.items()},
+                **values,
+            )
         except (OSError, LookupError, AttributeError, TypeError, ValueError) as error:
             if isinstance(error, ArgumentValueError):
                 raise
@@ -274,6 +337,12 @@ class Report:
             return html.fragment(self)
         except MissingExtraError as error:
             return html.plain(self, str(error))
+
+
+def _record(lines):
+    record = Record()
+    record.lines = lines
+    return record
 
 
 def _findings(findings):

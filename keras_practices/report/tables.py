@@ -2,6 +2,8 @@
 
 import math
 
+from keras_practices.record import Record
+
 
 def tables_of(figures: dict) -> dict[str, dict]:
     """Picks what a reader wants to see out of the figures of checks and training.
@@ -40,6 +42,8 @@ def tables_of(figures: dict) -> dict[str, dict]:
     if tiny:
         keys = ("rows", "steps", "first_loss", "last_loss", "learning_rate")
         tables["tiny subset"] = {key: tiny[key] for key in keys}
+        if tiny.get("other_rows") is not None:
+            tables["tiny subset"]["loss on as many other rows"] = tiny["other_rows"]
     training = figures.get("training")
     if training:
         tables["training"] = {
@@ -52,3 +56,20 @@ def tables_of(figures: dict) -> dict[str, dict]:
             key: trial[key] for key in ("steps", "first_loss", "last_loss")
         }
     return tables
+
+
+def timings_of(record: Record) -> dict[str, float]:
+    """Picks what the end of a record says of time.
+
+    Args:
+        record: A `Record`; one that was interrupted says nothing.
+
+    Returns:
+        Name → seconds.
+    """
+    keys = {
+        "fit": "seconds",
+        "monitor, within fit": "monitor_seconds",
+        "monitor, compiling": "compile_seconds",
+    }
+    return {name: record.end[key] for name, key in keys.items() if key in record.end}

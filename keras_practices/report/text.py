@@ -54,7 +54,7 @@ def _styled(text, style=""):
 def _head(report):
     tone = "bold green" if report.ok else "bold"
     yield _styled(report.title, "bold underline")
-    facts = words.run_facts(report.record)
+    facts = words.facts(report)
     if facts:
         yield _styled(", ".join(facts), "dim")
     yield ""

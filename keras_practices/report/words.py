@@ -4,6 +4,7 @@ import math
 import numbers
 
 from keras_practices.findings import SEVERITIES
+from keras_practices.report.best import best_run
 
 LIST_LIMIT = 8
 STAGE_WORDS = {
@@ -144,6 +145,19 @@ def _cut(text):
     if len(parts) <= LIST_LIMIT:
         return text
     return f"{', '.join(parts[:LIST_LIMIT])}, and {len(parts) - LIST_LIMIT:,} more"
+
+
+def facts(report):
+    """Returns what stands below the verdict: facts of the run, or of several."""
+    if not report.runs:
+        return run_facts(report.record)
+    best = best_run(report.runs)
+    counted = plural(len(report.runs), "run")
+    if best is None:
+        return [counted]
+    name, loss, epoch = best
+    fact = f"lowest validation loss: {number(loss)}, by {name} after epoch {epoch}"
+    return [counted, fact]
 
 
 def run_facts(record):

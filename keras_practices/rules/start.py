@@ -64,7 +64,9 @@ def initial_loss_off_chance(figures):
     Fix: what the finding's cause names; scale inputs, use calibrated initial weights.
 
     Threshold: twice the loss of guessing, plus what calibrated weights may add to it:
-    1 for classes, 4 for squared and absolute error.
+    1 for classes, 4 for squared and absolute error. A note where the same weights in
+    another order, three times, stay below it: these weights were trained on something
+    else, or are an unlucky draw.
     """
     found = figures["initial_loss"]
     chance = found.get("chance")
@@ -77,6 +79,23 @@ def initial_loss_off_chance(figures):
     loss = found["data_loss"]
     if math.isfinite(loss) and loss <= limit:
         return
+    evidence = {key: found[key] for key in ("data_loss", "chance", "rows")}
+    draws = figures.get("initial_loss_draws") or []
+    if draws:
+        evidence["other_draws"] = draws
+    if draws and max(draws) <= limit:
+        yield {
+            "severity": "note",
+            "subject": "loss",
+            "message": f"Before training the loss is {loss:.4g}; guessing gives "
+            f"{chance:.4g} ({found['words']}). With the same weights in another order "
+            f"it is {max(draws):.4g} at most.",
+            "cause": "The weights were trained on other targets, or are an unlucky "
+            "draw.",
+            "advice": "",
+            "evidence": evidence,
+        }
+        return
     yield {
         "severity": "warning",
         "subject": "loss",
@@ -86,7 +105,7 @@ def initial_loss_off_chance(figures):
         "the output.",
         "advice": f"Bring the first loss down to about {chance:.3g}: scale the inputs "
         f"to unit variance and use calibrated initial weights.",
-        "evidence": {key: found[key] for key in ("data_loss", "chance", "rows")},
+        "evidence": evidence,
     }
 
 
@@ -157,7 +176,8 @@ def cannot_overfit_tiny_subset(figures):
 
     Threshold: more than half of what can be lost is kept. A loss that still falls, or
     a training that learned, makes it a note: such a model fits slowly. Passing proves
-    little: a network can also learn random rows by heart.
+    little: a network can also learn random rows by heart. The report shows the loss on
+    as many other rows beside it, which then stays at that of guessing or above.
     """
     found = figures["tiny_subset"]
     kept = kept_share(found["first_loss"], found["best_loss"], found.get("floor"))
@@ -169,7 +189,7 @@ def cannot_overfit_tiny_subset(figures):
     if not in_time and math.isfinite(found["last_loss"]):
         return
     falling = found.get("still_falling")
-    helps = _change_that_helps(found, figures.get("tiny_changes") or [])
+    helps = _change_that_helps(figures.get("tiny_changes") or [])
     cause = "Loss and output, targets, or the learning rate are wrong."
     advice = "Check the pair of loss and last activation first, then the targets, then "
     advice += f"try learning_rate={found['learning_rate'] / 10:.2g}."
@@ -194,10 +214,13 @@ def cannot_overfit_tiny_subset(figures):
     }
 
 
-def _change_that_helps(found, changes):
+def _change_that_helps(changes):
     """The trial that fitted the rows best, None where none did."""
-    if not changes:
+    kept = [
+        (kept_share(trial["first_loss"], trial["best_loss"], trial["floor"]), place)
+        for place, trial in enumerate(changes)
+    ]
+    known = [pair for pair in kept if pair[0] is not None]
+    if not known or min(known)[0] > thresholds.TINY_SUBSET_KEPT:
         return None
-    best = min(changes, key=lambda trial: trial["best_loss"])
-    kept = kept_share(found["first_loss"], best["best_loss"], found.get("floor"))
-    return best if kept is not None and kept <= thresholds.TINY_SUBSET_KEPT else None
+    return changes[min(known)[1]]

@@ -25,6 +25,7 @@ ALLOWED = {
     "initializers": FIRST | {"_core"},
     "constraints": FIRST | {"_core"},
     "layers": FIRST | {"_core", "initializers", "constraints"},
+    "losses": FIRST | {"_core"},
     "data": FIRST | {"_core"},
     # Looking: measures give numbers, rules turn plain numbers into findings.
     "measures": FIRST | {"_core", "record"},
@@ -33,14 +34,16 @@ ALLOWED = {
     "callbacks": LOOKING | {"tensorboard"},
     "tuners": FIRST | {"_core"},
     "tensorboard": FIRST | {"_core", "record"},
-    # Showing reads values only, so it shows any new producer for free.
-    "report": VALUES,
+    # Showing reads values only, so it shows any new producer for free; a report of a
+    # record alone has the rules run on it.
+    "report": LOOKING,
     # Joining.
     "diagnosis": LOOKING | {"checks", "callbacks", "data", "report", "tensorboard"},
     "demo": LOOKING
     | {"initializers", "constraints", "layers", "data"}
     | {"checks", "callbacks", "report", "diagnosis"},
-    "__main__": FIRST | {"demo"},
+    "scripts": FIRST | {"diagnosis", "report"},
+    "__main__": FIRST | {"demo", "report", "scripts"},
 }
 # Rooms that join others late, so that `import keras_practices` stays cheap.
 MAY_IMPORT_IN_FUNCTIONS = {"__init__", "demo", "__main__"}

@@ -53,7 +53,7 @@ def test_a_healthy_training_is_silent(tmp_path):
     assert len(report.history.history["loss"]) == 2
     assert len(report.record.curve("loss")[1]) == 12
     assert int(model.optimizer.iterations) == 12
-    again = kp.review(tmp_path)
+    again = kp.Report.from_record(tmp_path)
     assert again.findings == []
     assert again.record.curve("loss") == report.record.curve("loss")
 
@@ -175,22 +175,22 @@ def test_a_vault_is_refused_before_training():
 # --- afterwards ------------------------------------------------------------------
 
 
-def test_review_explains_a_record_that_was_loaded(tmp_path):
+def test_a_report_explains_a_record_that_was_loaded(tmp_path):
     model = compiled_model()
     monitor = kp.callbacks.TrainingMonitor(tmp_path, probe=(X, Y))
     model.layers[0].kernel.assign(np.full((4, 8), np.nan))
     model.fit(X, Y, callbacks=[monitor], **FIT)
     for record in (tmp_path, tmp_path / "record.jsonl", kp.Record.load(tmp_path)):
-        report = kp.review(record)
+        report = kp.Report.from_record(record)
         assert report.first.rule == "loss-not-finite"
         assert report.first.evidence["step"] == 0
         assert report.first.evidence["steps"] == 12
-    without = kp.review(tmp_path, ignore=["loss-not-finite"])
+    without = kp.Report.from_record(tmp_path, ignore=["loss-not-finite"])
     assert "loss-not-finite" not in [finding.rule for finding in without.findings]
-    with pytest.raises(ArgumentValueError, match="review"):
-        kp.review(tmp_path, select=["none"])
+    with pytest.raises(ArgumentValueError, match="from_record"):
+        kp.Report.from_record(tmp_path, select=["none"])
     with pytest.raises(ArgumentValueError, match="Record.load"):
-        kp.review(tmp_path / "nothing")
+        kp.Report.from_record(tmp_path / "nothing")
 
 
 def test_the_test_set_is_reported_and_its_reuse_found():

@@ -7,6 +7,7 @@ from keras_practices.measures.arrays import measure_targets
 from keras_practices.measures.initial_loss import chance_loss
 from keras_practices.measures.initial_loss import constant_loss
 from keras_practices.measures.initial_loss import floor_loss
+from keras_practices.measures.initial_loss import measure_draws
 from keras_practices.measures.initial_loss import measure_initial_loss
 from keras_practices.measures.model_card import measure_outputs
 from keras_practices.measures.sample import take_sample
@@ -137,3 +138,31 @@ def test_no_constant_answer_is_better_than_the_best(loss, y):
     assert loss_of(other) > found
     assert constant_loss({"loss": "custom"}, y) is None
     assert constant_loss({"loss": loss}, np.full((4, 2), np.nan)) is None
+
+
+def test_other_draws_keep_the_spread_and_lose_what_was_trained():
+    head = layers.Dense(5, activation="softmax")
+    model = keras.Sequential([keras.Input((5,)), head])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    y = np.arange(40) % 5
+    x = np.eye(5, dtype="float32")[y]
+    # Trained on the classes turned by one: sure, and wrong.
+    head.kernel.assign(8 * np.roll(np.eye(5), 1, axis=1))
+    sample = take_sample(x, y)
+    own = measure_initial_loss(model, sample)["data_loss"]
+    draws = measure_draws(model, sample)
+    assert own == pytest.approx(8.0, rel=0.01)
+    assert len(set(draws)) == len(draws) == 3
+    assert measure_draws(model, sample) == draws
+    assert all(loss < own + 1e-3 for loss in draws)
+    np.testing.assert_array_equal(
+        keras.ops.convert_to_numpy(head.kernel), 8 * np.roll(np.eye(5), 1, axis=1)
+    )
+
+
+def test_other_draws_of_weights_that_are_too_large_stay_high():
+    big = keras.initializers.RandomNormal(stddev=30.0, seed=1)
+    head = layers.Dense(5, activation="softmax", kernel_initializer=big)
+    model = keras.Sequential([keras.Input((3,)), head])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    assert min(measure_draws(model, take_sample(X, CLASSES))) > 5 * np.log(5)

@@ -145,3 +145,17 @@ def test_time_is_kept_and_three_rates_are_always_tried():
         (1.0, 1),
         (10.0, 1),
     ]
+
+
+def test_rows_that_were_not_seen_are_shown_beside_those_that_were():
+    keras.utils.set_random_seed(0)
+    random = np.random.default_rng(0)
+    noise = random.normal(size=(60, 50)).astype("float32")
+    model = keras.Sequential([keras.Input((50,)), keras.layers.Dense(3, "softmax")])
+    model.compile(keras.optimizers.Adam(0.1), "sparse_categorical_crossentropy")
+    sample = take_sample(noise, random.integers(0, 3, 60))
+    found = measure_tiny_subset(model, sample)
+    # Random features are learned by heart, and tell nothing of other rows.
+    assert found["last_loss"] < 0.1
+    assert found["other_rows"] > np.log(3)
+    assert measure_tiny_subset(model, sample, rows=40)["other_rows"] is None

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from test_report_samples import make_finding
 from test_report_samples import make_record
 
-from keras_practices.diagnosis import review
 from keras_practices.errors import OutputPathError
 from keras_practices.findings import SEVERITIES
 from keras_practices.findings import Finding
@@ -165,7 +164,7 @@ def test_every_severity_is_counted():
 
 
 def test_what_the_monitor_cost_is_in_the_timings_and_in_the_json():
-    report = review(make_record())
+    report = Report.from_record(make_record())
     timings = {"fit": 2.0, "monitor, within fit": 0.1, "monitor, compiling": 1.4}
     assert report.timings == timings
     end = json.loads(report.to_json())["record"][-1]
@@ -175,4 +174,4 @@ def test_what_the_monitor_cost_is_in_the_timings_and_in_the_json():
 def test_a_run_that_did_not_end_has_no_timings():
     record = make_record()
     record.lines.pop()
-    assert review(record).timings == {}
+    assert Report.from_record(record).timings == {}

@@ -172,6 +172,7 @@ def test_a_loss_that_still_falls_asks_for_longer_steps():
 
 def test_a_change_that_fits_the_tiny_subset_is_the_advice():
     change = {"change": "standardised inputs", "learning_rate": 0.01, "steps": 200}
+    change |= {"first_loss": 2.0, "floor": 0.0}
     figures = tiny(1.9)
     (found,) = run(
         "cannot-overfit-tiny-subset",
@@ -183,12 +184,26 @@ def test_a_change_that_fits_the_tiny_subset_is_the_advice():
         {**figures, "tiny_changes": [{**change, "best_loss": 1.8}]},
     )
     assert "standardised inputs" not in found.advice
+    # Another loss is measured by itself: from 0.2 to 0.15 is not fitted.
+    head = {**change, "change": "another head", "first_loss": 0.2, "best_loss": 0.15}
+    trials = [head, {**change, "best_loss": 0.3}]
+    (found,) = run("cannot-overfit-tiny-subset", {**figures, "tiny_changes": trials})
+    assert "standardised inputs" in found.advice
 
 
 def test_a_first_loss_that_is_not_finite_is_far_above_guessing():
     (found,) = run("initial-loss-off-chance", first_loss(float("nan")))
     assert found.evidence["data_loss"] == "nan"
     assert run("initial-loss-off-chance", first_loss(50.0, chance=None)) == []
+
+
+def test_weights_that_were_trained_on_something_else_are_a_note():
+    high = first_loss(20.0)
+    (found,) = run("initial-loss-off-chance", {**high, "initial_loss_draws": [2.1, 3]})
+    assert found.severity == "note"
+    (found,) = run("initial-loss-off-chance", {**high, "initial_loss_draws": [2.1, 9]})
+    assert found.severity == "warning"
+    assert found.evidence["other_draws"] == [2.1, 9]
 
 
 def test_a_rate_must_gain_twice_what_the_own_rate_gains():

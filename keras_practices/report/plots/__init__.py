@@ -13,6 +13,7 @@ from keras_practices.report.plots.gradients import histogram_picture
 from keras_practices.report.plots.loss import loss_picture
 from keras_practices.report.plots.loss import rate_picture
 from keras_practices.report.plots.picture import Missing
+from keras_practices.report.plots.runs import runs_picture
 from keras_practices.report.plots.updates import update_picture
 
 
@@ -40,5 +41,20 @@ def draw_all(record, subjects, prefix):
             output_histograms(canvas, record, subjects),
             filter_picture(canvas, record),
         ]
+    return _sorted(results)
+
+
+def draw_runs(records, prefix):
+    """Draws several runs in one picture; arguments and result as of `draw_all`.
+
+    Args:
+        records: Dict of name to `Record`.
+        prefix: What every id in the drawings begins with.
+    """
+    with drawing():
+        return _sorted([runs_picture(Canvas(prefix), records)])
+
+
+def _sorted(results):
     missing = [result for result in results if isinstance(result, Missing)]
     return [result for result in results if result not in missing], missing
