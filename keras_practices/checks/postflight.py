@@ -6,6 +6,7 @@ from keras_practices.errors import first_line
 from keras_practices.measures.modes import measure_modes
 from keras_practices.measures.modes import measure_output_dependence
 from keras_practices.measures.modes import measure_predictions
+from keras_practices.measures.recall import measure_recall
 from keras_practices.measures.trials import measure_rates
 from keras_practices.rules import thresholds
 from keras_practices.rules.outcome import kept_of_guessing
@@ -37,6 +38,11 @@ def postflight(model, sample, initial, result, *, batch_size, seconds):
         "output_dependence_after",
         lambda: measure_output_dependence(model, x),
     )
+    _measure(
+        result,
+        "recall_after",
+        lambda: measure_recall(model, sample, figures.get("outputs") or ()),
+    )
     if "initial_loss" in figures:
         _measure(
             result, "modes_after", lambda: measure_modes(model, x, y, sample_weight)
@@ -54,6 +60,8 @@ def _try_rates(model, sample, initial, result, batch_size, seconds):
         return
     optimizer = result.figures.get("model", {}).get("optimizer", {})
     rate = optimizer.get("learning_rate")
+    if rate is not None and training.get("learning_rate"):
+        rate = training["learning_rate"]  # a schedule may begin at a tenth of it
     if rate is None or rate <= 0:
         reason = "the optimizer has no single positive rate"
         result.not_measured.append(("other learning rates", reason))

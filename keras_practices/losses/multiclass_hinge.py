@@ -5,11 +5,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_practices._core.registration import register
 from keras_practices._core.validation import check_number
 from keras_practices._core.validation import value_error
 
 
-@keras.saving.register_keras_serializable("keras_practices")
+@register
 class MulticlassHinge(keras.losses.Loss):
     """Sum over the wrong classes of `max(0, score - score of the true one + margin)`.
 

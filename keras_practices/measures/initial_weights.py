@@ -32,8 +32,10 @@ def measure_initial_weights(model):
         `{"initial_weights": {layer name: {…}}}` with, for each kernel, `rms`,
         `fan_in`, `gain` (rms · √fan_in: how much larger independent inputs of rms 1
         come out), `calibrated` (the same for the smaller of Glorot's and LeCun's
-        weights), `bias` (mean size of the bias, 0 without one), `fresh` (its bias is
-        one constant, as at the start) and `trainable`.
+        weights), `bias` (mean size of the bias, 0 without one; `bias_mean` with its
+        sign), `fresh` (its bias is one constant, as at the start), `one_sided` (all of
+        at least 64 weights have one sign, and no constraint made them so) and
+        `trainable`.
     """
     found = {}
     for layer in all_layers(model):
@@ -53,10 +55,18 @@ def measure_initial_weights(model):
             "gain": rms * math.sqrt(products),
             "calibrated": smallest,
             "bias": float(np.mean(np.abs(bias))),
+            "bias_mean": float(np.mean(bias)),
+            "one_sided": _one_sided(layer, kernel),
             "fresh": bool(np.ptp(bias) == 0) and float(kernel.std()) > 0,
             "trainable": bool(layer.kernel.trainable),
         }
     return {"initial_weights": found}
+
+
+def _one_sided(layer, kernel):
+    if kernel.size < _MIN_WEIGHTS or layer.kernel.constraint is not None:
+        return False
+    return bool((kernel > 0).all() or (kernel < 0).all()) and float(kernel.std()) > 0
 
 
 def measure_frozen(model):

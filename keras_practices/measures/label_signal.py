@@ -43,7 +43,8 @@ def measure_label_signal(model, sample):
         sample: A `Sample`.
 
     Returns:
-        Dict with `rows`, `features`, `task` (`"classes"` or `"numbers"`),
+        Dict with `rows`, `outside_largest` (those of other classes than the largest;
+        all rows of numbers), `features`, `task` (`"classes"` or `"numbers"`),
         `sequences` (bool), `probes` (name → `score`, the correlation of prediction
         and target, and `z`, its distance from luck in standard deviations) and
         `explained` (largest squared score); or `{"skipped": reason}`.
@@ -57,10 +58,13 @@ def measure_label_signal(model, sample):
     if sample.rows < MIN_ROWS:
         return {"skipped": f"{sample.rows} rows are too few"}
     generator = np.random.default_rng(0)
-    rows = generator.permutation(sample.rows)[:MAX_ROWS]
+    rows = _chosen_rows(targets if task == "classes" else None, sample.rows, generator)
     arrays = [np.asarray(array)[rows] for array in keras.tree.flatten(sample.x)]
     if not all(np.isfinite(array).all() for array in arrays):
         return {"skipped": "the inputs hold NaN or infinity"}
+    outside = len(rows)
+    if task == "classes":
+        outside -= int(targets[rows].sum(axis=0).max())
     targets = _standardised(targets[rows])
     if targets.shape[1] == 0:
         return {"skipped": "the targets do not vary"}
@@ -76,12 +80,25 @@ def measure_label_signal(model, sample):
     best = max(probe["score"] for probe in found.values())
     return {
         "rows": len(rows),
+        "outside_largest": outside,
         "features": inputs.shape[1],
         "task": task,
         "sequences": any(array.ndim == 3 for array in arrays),
         "probes": found,
         "explained": max(0.0, best) ** 2,
     }
+
+
+def _chosen_rows(classes, count, generator):
+    """Random rows; of classes no more than an equal share, so that rare ones speak."""
+    order = generator.permutation(count)
+    if classes is None:
+        return order[:MAX_ROWS]
+    share = MAX_ROWS // classes.shape[1]
+    place = np.cumsum(classes[order], axis=0)
+    # How many rows of its class came up to each row.
+    nth = (place * classes[order]).sum(axis=1)
+    return order[nth <= max(share, 1)]
 
 
 def _target_columns(y):

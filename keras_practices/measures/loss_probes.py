@@ -8,6 +8,8 @@ import numpy as np
 _SAME = 1e-5
 # Made-up predictions, drawn so often.
 _DRAWS = 3
+# Rounding of a softmax in float16.
+_UNIT_SUM = 5e-3
 # How far a prediction is moved towards its target.
 _STEP = 0.05
 
@@ -23,8 +25,10 @@ def probe_loss(loss, y, prediction, target):
 
     Returns:
         Dict of `rows`; `prediction` (`min`, `max`, `probabilities`: True where the
-        model's own outputs lie in 0…1); `broadcast` (`prediction` and `target`:
-        shapes without rows that differ and that NumPy would broadcast, else None).
+        model's own outputs lie in 0…1; `sums_to_one`: the axes along which they add
+        up to 1); `broadcast` (`prediction` and `target`:
+        shapes without rows that differ and that NumPy would broadcast, else None);
+        `repeated` (the same where Keras's losses would, which add a last axis).
         And, None where it cannot be said:
 
         - `value`, `value_at_targets`: the loss of made-up and of right predictions.
@@ -52,6 +56,7 @@ def probe_loss(loss, y, prediction, target):
         "rows": len(y),
         "prediction": _range(prediction),
         "broadcast": _broadcast(y.shape, prediction.shape),
+        "repeated": _repeated(y.shape, prediction.shape),
         "value": base,
         "row_growth": _tried(
             lambda: _ratio(loss(np.concatenate([y, y]), _twice(guess)), base)
@@ -105,7 +110,21 @@ def _range(prediction):
         return None
     low, high = float(prediction.min()), float(prediction.max())
     inside = low >= 0 and high <= 1 + 1e-5
-    return {"min": low, "max": high, "probabilities": bool(inside)}
+    sums = [prediction.sum(axis=axis) for axis in range(prediction.ndim)]
+    return {
+        "min": low,
+        "max": high,
+        "probabilities": bool(inside),
+        "sums_to_one": [
+            axis
+            for axis, found in enumerate(sums)
+            if inside and prediction.shape[axis] > 1 and _is_one(found)
+        ],
+    }
+
+
+def _is_one(sums):
+    return bool((np.abs(sums - 1) <= _UNIT_SUM).all())
 
 
 def _broadcast(y, prediction):
@@ -114,6 +133,13 @@ def _broadcast(y, prediction):
     try:
         np.broadcast_shapes(y, prediction)
     except ValueError:
+        return None
+    return {"prediction": list(prediction[1:]), "target": list(y[1:])}
+
+
+def _repeated(y, prediction):
+    # Keras's own losses add an axis at the end of the side that lacks one.
+    if len(y) + 1 != len(prediction) or _broadcast((*y, 1), prediction) is None:
         return None
     return {"prediction": list(prediction[1:]), "target": list(y[1:])}
 

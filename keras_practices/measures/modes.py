@@ -76,7 +76,7 @@ def measure_output_dependence(model, x, rows=DEPENDENCE_ROWS):
         "rows_mix": None,
     }
     with restore_rng():
-        first, second = _outputs(model, x, times=2)
+        first, second = outputs_of(model, x, times=2)
         if not all(_one_a_row(array, count) for array in first):
             return found
         found["spread"] = max(_spread(array) for array in first)
@@ -86,7 +86,7 @@ def measure_output_dependence(model, x, rows=DEPENDENCE_ROWS):
         if drawn or half < 1:
             return found
         try:
-            (alone,) = _outputs(model, _head(x, half), times=1)
+            (alone,) = outputs_of(model, _head(x, half), times=1)
         except Exception:
             # A model made for one batch size; nothing is known then.
             return found
@@ -108,7 +108,7 @@ def measure_predictions(model, x, y, outputs=None, rows=ROWS):
 
     Returns:
         Dict output name → dict with `rows`, `distinct_classes` (predicted; None for
-        numbers), `std` (of the predictions over rows, mean over units),
+        numbers), `std` (of the predictions over rows, mean over units), `low` (lowest),
         `target_distinct`, `target_std`, `largest_share` (of the most frequent class
         of the targets; None for numbers) and `collapsed` (True where every row gets
         the same class though the targets hold several, or the same number). None for
@@ -117,7 +117,7 @@ def measure_predictions(model, x, y, outputs=None, rows=ROWS):
     outputs = measure_outputs(model) if outputs is None else outputs
     x, y = _head(x, rows), _head(y, rows)
     with restore_rng():
-        (predictions,) = _outputs(model, x, times=1, outputs=outputs)
+        (predictions,) = outputs_of(model, x, outputs=outputs)
     pairs = pair_outputs(outputs, y)
     if len(pairs) != len(predictions):
         return {}
@@ -133,8 +133,18 @@ def _head(part, rows):
     return keras.tree.map_structure(lambda a: a[:rows], part)
 
 
-def _outputs(model, x, times, outputs=()):
-    """Outputs of a model, run so often in one scope: random numbers go on in it."""
+def outputs_of(model, x, times=1, outputs=()):
+    """Returns the outputs of a model, run so often in one scope, noise off.
+
+    Args:
+        model: Built Keras model; it is not written.
+        x: Inputs, NumPy arrays (structures of them), rows first.
+        times: How often. Random numbers go on in the scope.
+        outputs: The figures "outputs" of the model, for their order.
+
+    Returns:
+        List of lists of float64 arrays: one list a run, one array an output.
+    """
     inputs = input_tensors(x)
     with keras.StatelessScope(), without_noise(model):
         runs = [model(inputs, training=False) for _ in range(times)]
@@ -178,6 +188,7 @@ def _described(prediction, targets):
     found = {
         "rows": len(targets),
         "std": float(columns.std(axis=0).mean()),
+        "low": float(columns.min()),
         "target_std": float(flat.std(axis=0).mean()),
     }
     if classes is not None:

@@ -17,6 +17,8 @@ _PIECE = 4096
 _MAX_CLASSES = 1000
 # Different rows from which on their values say something, and columns looked at.
 _FEW_ROWS = 50
+# Logarithm of the number of equal pairs that chance gives: one in a million sets.
+_SURELY = math.log(1e-6)
 _LOOKED_AT = 20
 
 
@@ -215,9 +217,10 @@ def measure_overlap(x, other):
     Returns:
         Dict with `rows`, `validation_rows`, `shared` (validation rows that are among
         the training rows), `share` of them, `twins` (share of training rows that
-        are there more than once), and `continuous` (bool: a column has nearly as many
-        values as there are different rows, so that none is equal by nature). None
-        where the two differ in structure.
+        are there more than once), `continuous` (bool: a column has nearly as many
+        values as there are different rows, so that none is equal by nature) and `wide`
+        (bool: so many columns of so many values that rows of independent columns would
+        not be equal by chance). None where the two differ in structure.
     """
     ours, theirs = (
         [np.asarray(array) for array in keras.tree.flatten(part)] for part in (x, other)
@@ -245,6 +248,7 @@ def measure_overlap(x, other):
         "share": shared / len(keys),
         "twins": sum(count for count in counts.values() if count > 1) / rows,
         "continuous": _is_continuous(ours, len(counts)),
+        "wide": _is_wide(ours, len(counts)),
     }
 
 
@@ -261,6 +265,20 @@ def _is_continuous(arrays, different):
             if 2 * len(np.unique(column[np.isfinite(column)])) > different:
                 return True
     return False
+
+
+def _is_wide(arrays, different):
+    """True where equal rows are no chance, columns taken as independent."""
+    if different < _FEW_ROWS:
+        return False
+    equal = 0.0  # logarithm of the chance that two rows are equal
+    for array in arrays:
+        columns = array[:MAX_HASHED].reshape(min(len(array), MAX_HASHED), -1)
+        step = max(1, columns.shape[1] // _LOOKED_AT)
+        for column in columns.T[::step]:
+            _, counts = np.unique(column, return_counts=True)
+            equal += math.log(float(((counts / counts.sum()) ** 2).sum()))
+    return equal + 2 * math.log(different) < _SURELY
 
 
 def _row_keys(arrays, dtypes):

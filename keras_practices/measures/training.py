@@ -11,6 +11,9 @@ from keras_practices.measures.training_layers import measure_gradients
 from keras_practices.measures.training_layers import measure_saturation
 from keras_practices.measures.training_layers import measure_weights
 
+# Share of the highest learning rate below which steps hardly move anything.
+_FADED = 0.01
+
 
 def measure_training(record, *, floor=None, chance=None, class_weighted=False):
     """Summarises the record of a training run.
@@ -31,9 +34,11 @@ def measure_training(record, *, floor=None, chance=None, class_weighted=False):
         start first), `regularization_losses` (beside `probe_losses`),
         `validation_data_losses` (validation losses less the weight penalty, where
         that is known), `epochs` (finished), `update_ratio` (median over kernels and
-        samples), `learning_rate` (first), `planned_steps`, `floor`, `chance`,
-        `saturation` and `filters`; and all of `measure_curve`, `measure_gradients`
-        and `measure_weights`. None for a record without a step.
+        samples), `learning_rate` (highest: behind a warm-up or before a decay),
+        `rate_faded_at` (step from which it stays below 1 % of that, None),
+        `planned_steps`, `floor`, `chance`, `saturation` and `filters`; and all of
+        `measure_curve`, `measure_gradients` and `measure_weights`. None for a record
+        without a step.
     """
     positions, losses = record.curve("loss")
     if not losses:
@@ -62,7 +67,8 @@ def measure_training(record, *, floor=None, chance=None, class_weighted=False):
         **of_epochs,
         **measure_curve(positions, losses),
         "update_ratio": _median_update_ratio(record),
-        "learning_rate": next((rate for rate in rates if math.isfinite(rate)), None),
+        "learning_rate": max((r for r in rates if math.isfinite(r)), default=None),
+        "rate_faded_at": _faded_at(numbers, rates),
         "floor": floor,
         "chance": chance,
         **measure_gradients(record),
@@ -70,6 +76,13 @@ def measure_training(record, *, floor=None, chance=None, class_weighted=False):
         "saturation": measure_saturation(record),
         "filters": measure_filters(record),
     }
+
+
+def _faded_at(numbers, rates):
+    peak = max((rate for rate in rates if math.isfinite(rate)), default=0.0)
+    seen = [place for place, rate in enumerate(rates) if not rate < _FADED * peak]
+    last = seen[-1] if seen and peak > 0 else len(rates)
+    return numbers[last + 1] if last + 1 < len(numbers) else None
 
 
 def _first_not_finite(record, numbers, losses):

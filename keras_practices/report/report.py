@@ -8,17 +8,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_practices._core.validation import type_error
-from keras_practices._core.validation import value_error
-from keras_practices.errors import ArgumentTypeError
 from keras_practices.errors import ArgumentValueError
 from keras_practices.errors import MissingExtraError
 from keras_practices.findings import SEVERITIES
 from keras_practices.findings import Finding
-from keras_practices.findings import json_safe
 from keras_practices.measures.recorded import figures_of_record
 from keras_practices.record import Record
 from keras_practices.report import html
 from keras_practices.report import text
+from keras_practices.report.arguments import checked_dict
+from keras_practices.report.arguments import checked_findings
+from keras_practices.report.arguments import checked_pairs
+from keras_practices.report.arguments import checked_tables
 from keras_practices.report.files import write_whole
 from keras_practices.report.tables import tables_of
 from keras_practices.report.tables import timings_of
@@ -87,14 +88,14 @@ class Report:
                 raise type_error(self, "runs", "a dict of Records", {name: run})
         if environment is None and record is not None:
             environment = record.start.get("environment")
-        self.findings = _findings(findings)
+        self.findings = checked_findings(findings)
         self.title = title
         self.record = record
-        self.figures = _tables(figures)
-        self.not_measured = _pairs(not_measured)
-        self.timings = _dict("timings", timings)
-        self.environment = _dict("environment", environment)
-        self.sections = _dict("sections", sections)
+        self.figures = checked_tables(figures)
+        self.not_measured = checked_pairs(not_measured)
+        self.timings = checked_dict("timings", timings)
+        self.environment = checked_dict("environment", environment)
+        self.sections = checked_dict("sections", sections)
         self.runs = dict(runs or {})
         # What `fit` returned or raised, where one made the report; not of the value.
         self.history: Any = None
@@ -166,7 +167,7 @@ class Report:
         Returns:
             A `Report`.
         """
-        joined = [finding for one in lists for finding in _findings(one)]
+        joined = [finding for one in lists for finding in checked_findings(one)]
         rank = SEVERITIES.index
         return cls(sorted(joined, key=lambda found: rank(found.severity)), **parts)
 
@@ -343,43 +344,3 @@ def _record(lines):
     record = Record()
     record.lines = lines
     return record
-
-
-def _findings(findings):
-    if isinstance(findings, Finding):
-        raise type_error("Report", "findings", "a list of Finding", findings)
-    findings = list(findings)
-    for found in findings:
-        if not isinstance(found, Finding):
-            raise type_error("Report", "findings", "a list of Finding", found)
-    return findings
-
-
-def _dict(name, values):
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise type_error("Report", name, "a dict or None", values)
-    try:
-        return json_safe(values)
-    except ArgumentTypeError as error:
-        expected = "a dict of numbers, texts, lists and dicts"
-        raise type_error("Report", name, expected, values) from error
-
-
-def _tables(figures):
-    tables = _dict("figures", figures)
-    for name, table in tables.items():
-        if not isinstance(table, dict):
-            raise type_error("Report", "figures", "a dict of dicts", {name: table})
-    return tables
-
-
-def _pairs(not_measured):
-    pairs = []
-    for pair in not_measured:
-        if not isinstance(pair, list | tuple) or len(pair) != 2:
-            expected = "a list of pairs (what, why)"
-            raise value_error("Report", "not_measured", expected, pair)
-        pairs.append(tuple(map(str, pair)))
-    return pairs

@@ -1,5 +1,7 @@
 """Rules about what loss and optimizer do: tried out, not read off names."""
 
+import math
+
 from keras_practices.rules import thresholds
 from keras_practices.rules.catalogue import rule
 from keras_practices.rules.losses import NUMBER_LOSSES
@@ -116,8 +118,10 @@ def prediction_target_broadcast(figures):
     """
     outputs = {output["name"]: output for output in figures.get("outputs") or []}
     for name, behaviour in _behaviours(figures):
-        shapes = behaviour.get("broadcast")
         loss = outputs.get(name, {}).get("loss")
+        shapes = behaviour.get("broadcast")
+        if not shapes and loss in (*NUMBER_LOSSES, "binary_crossentropy"):
+            shapes = behaviour.get("repeated")
         if not shapes:
             if loss == "custom" and _rows_are_mixed_inside(behaviour):
                 yield _mixed_inside(name, behaviour)
@@ -127,6 +131,10 @@ def prediction_target_broadcast(figures):
             severity = "error"
         elif _columns_are_repeated(shapes) and loss in NUMBER_LOSSES:
             what = "each unit is compared with the one target"
+            severity = "note" if learned(figures) else "error"
+        elif shapes == behaviour.get("repeated"):
+            count = math.prod(shapes["prediction"]) // math.prod(shapes["target"])
+            what = f"each of {count} outputs is compared with the same target"
             severity = "note" if learned(figures) else "error"
         else:
             continue
@@ -140,7 +148,11 @@ def prediction_target_broadcast(figures):
             "message": f"Predictions of shape {_shape(prediction)} meet targets of "
             f"shape {_shape(target)} in the loss: {what}.",
             "cause": "NumPy's rules stretch the smaller shape in silence.",
-            "advice": "Give targets and predictions one shape, such as y = y[:, None] "
+            "advice": "Give targets and predictions one shape: end with one output a "
+            "row (Flatten, pooling, or return_sequences=False in front of the last "
+            "layer)."
+            if len(shapes["prediction"]) > 1
+            else "Give targets and predictions one shape, such as y = y[:, None] "
             "under Dense(1)."
             if severity == "error" and shapes["prediction"][-1:] in ([], [1])
             else "Give targets and predictions one shape: as many units as the targets "
@@ -179,12 +191,12 @@ def _mixed_inside(name, behaviour):
     return {
         "severity": "error",
         "subject": name,
-        "message": f"The loss of {name} stays the same when the targets change places, "
-        f"and is {right:.4g} where every prediction is right ({now:.4g} now): each "
-        f"prediction is compared with the targets of all rows.",
+        "message": f"The loss of {name} compares each prediction with the targets of "
+        f"all rows: it is the same for targets in another order, and would be "
+        f"{right:.4g} if every prediction were right ({now:.4g} for random ones).",
         "cause": "Inside the loss one side was flattened and the other was not.",
-        "advice": "Bring both to one shape in the loss: y_true = ops.reshape(y_true, "
-        "ops.shape(y_pred)).",
+        "advice": "Bring both to one shape where the loss begins, before anything is "
+        "flattened: y_true = keras.ops.reshape(y_true, keras.ops.shape(y_pred)).",
         "evidence": {"pairing": behaviour["pairing"], "value_at_targets": right},
     }
 

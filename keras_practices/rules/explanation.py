@@ -75,10 +75,15 @@ _ACCOUNTS: dict[str, tuple[str, ...]] = {
     "targets-not-scaled": _ALL,
     "activation-saturating": (*_ALL, "initialization-scale"),
     "output-activation-mismatch": (*_ALL, "overfitting"),
-    "initialization-scale": (*_ALL, "overfitting"),
+    "initialization-scale": (*_ALL, "output-ignores-inputs", "overfitting"),
     "regularization-dominates": _ALL,
     "dropout-misused": (*_STUCK, "train-inference-mismatch"),
-    "batchnorm-misused": (*_ALL, "train-inference-mismatch", "overfitting"),
+    "batchnorm-misused": (
+        *_ALL,
+        "train-inference-mismatch",
+        "output-ignores-inputs",
+        "overfitting",
+    ),
     "labels-independent-of-inputs": (*_STUCK, "overfitting", "class-imbalance"),
     "data-sorted": (
         *_STUCK,
@@ -92,6 +97,7 @@ _ACCOUNTS: dict[str, tuple[str, ...]] = {
     # A handful of rows decides the loss: trials learn it by heart, batches lack it.
     "class-imbalance": (
         "predictions-collapsed",
+        "cannot-overfit-tiny-subset",
         "overfitting",
         "learning-rate-too-low",
         "loss-oscillating",
@@ -239,7 +245,11 @@ def _rank(finding):
 
 
 def _accounts_for(cause, finding):
-    if cause.severity == "note" or finding.rule not in EXPLAINS.get(cause.rule, ()):
+    if cause.severity == "note":
+        return False
+    if cause.rule == "dead-units" and finding.rule == "output-ignores-inputs":
+        return cause.stage == "before"
+    if finding.rule not in EXPLAINS.get(cause.rule, ()):
         return False
     died_later = finding.rule == "dead-units" and finding.stage == "during"
     behind = ("learning-rate-too-high", "initialization-scale")

@@ -29,7 +29,8 @@ def training_too_short(figures):
     Fix: more epochs, with `EarlyStopping(restore_best_weights=True)` to end them.
 
     Threshold: 40 % of the loss of guessing left after fewer than 150 steps (400 in at
-    most two epochs), while the last third lost 15 % of the fall; or a trial at the
+    most two epochs), while the last third lost 15 % of the fall, or the last of two to
+    five epochs 8 % of the loss of guessing; or a trial at the
     same rate from the same weights that went on for longer got further. Where such a
     trial gains less than 10 % and another rate more, the rate is at fault. Or fewer
     than 60 steps that led nowhere, where more of them did learn a handful of rows.
@@ -49,7 +50,7 @@ def training_too_short(figures):
     if own["other rate is better"]:
         return
     longer = own["steps"] > steps and own["kept"] <= kept - thresholds.TRIAL_ADVANTAGE
-    still_falls = _still_falls(training, possible)
+    still_falls = _still_falls(training, possible) or _fell_last(training, possible)
     if not longer and not still_falls and not _hardly_began(figures, kept):
         return
     rows = (figures.get("fit") or {}).get("epochs") or training.get("epochs")
@@ -85,6 +86,14 @@ def _still_falls(training, possible):
         and late >= thresholds.STILL_FALLING_OF_ALL * possible
         and late >= thresholds.STILL_FALLING_ERRORS * error
     )
+
+
+def _fell_last(training, possible):
+    """True where the last of a few epochs still took much off the probe's loss."""
+    losses = training.get("probe_losses") or []
+    if not 3 <= len(losses) <= thresholds.SHORT_FEW_EPOCHS + 1:
+        return False
+    return losses[-2] - losses[-1] >= thresholds.SHORT_LAST_EPOCH * possible
 
 
 def _hardly_began(figures, kept):

@@ -37,7 +37,8 @@ def initialization_scale(figures):
     """The first weights are far too large, or far too small.
 
     What it sees: the gain of each dense and convolution kernel, rms(w) · √(inputs), as
-    a product over the layers between two normalisations or merges; the share of tanh
+    a product over the layers between two normalisations or merges; kernels whose
+    weights all have one sign; the share of tanh
     and sigmoid values at their flat ends on a probe; constant biases of hidden layers.
     Kernels in front of a normalisation, pretrained and frozen ones are left out.
 
@@ -51,15 +52,22 @@ def initialization_scale(figures):
 
     Threshold: grown 30 × by a gain above 4, or 1,000 × over 8 layers; shrunk to 1e-3
     with a gain below 30 % of the calibrated one or where training did not learn, to
-    1e-4 else; half of a bounded layer at its ends by a gain above 4; a hidden bias of
-    5. A note where training learned.
+    1e-4 else; half of a bounded layer at its ends by a gain above 4; one sign and a
+    gain above 1.5; a hidden bias of 5. A note where training learned.
     """
     runs = _runs(figures["graph"]["nodes"], figures["initial_weights"])
-    checks = (_grown(runs), _shrunk(runs, learned(figures)), _stuck(figures, runs))
-    found = next((one for one in (*checks, _biased(runs)) if one is not None), None)
+    checks = (
+        _biased(runs),
+        _one_signed(figures["initial_weights"]),
+        _grown(runs),
+        _shrunk(runs, learned(figures)),
+        _stuck(figures, runs),
+    )
+    found = next((one for one in checks if one is not None), None)
     if found is None:
         return
     run, message, advice = found
+    biased = advice is not None
     wanted = advice or (
         "Set kernel_initializer='he_normal' in front of ReLU, 'glorot_uniform' "
         "elsewhere."
@@ -68,7 +76,9 @@ def initialization_scale(figures):
         "severity": "note" if learned(figures) else "warning",
         "subject": run[0]["name"],
         "message": message,
-        "cause": "The initializers do not fit the number of inputs of their layers.",
+        "cause": "The initializer of the bias shifts every unit of the layer."
+        if biased
+        else "The initializers do not fit the number of inputs of their layers.",
         "advice": wanted,
         "evidence": {one["name"]: round(one["gain"], 3) for one in run},
     }
@@ -184,6 +194,33 @@ def _stuck(figures, runs):
     return None
 
 
+def _one_signed(weights):
+    """Weights of one sign: every unit gives about the sum of its inputs."""
+    found = [
+        {"name": name, **one}
+        for name, one in weights.items()
+        if one.get("one_sided")
+        and one["trainable"]
+        and one["gain"] > thresholds.GAIN_ONE_SIDED
+    ]
+    if not found:
+        return None
+    first = found[0]
+    return (
+        found,
+        f"All first weights of {first['name']} have one sign, with a gain of "
+        f"{first['gain']:.3g} (calibrated: about {first['calibrated']:.2g}): all its "
+        f"units give nearly the same.",
+        None,
+    )
+
+
+def _begin(one):
+    # Of mixed signs the size says more than the mean.
+    mean = one.get("bias_mean", one["bias"])
+    return mean if abs(mean) > 0.5 * one["bias"] else one["bias"]
+
+
 def _biased(runs):
     for run in runs:
         for one in run:
@@ -191,9 +228,9 @@ def _biased(runs):
             if one["hidden"] and one["bias"] > thresholds.BIAS_HIGH * scale:
                 return (
                     [one],
-                    f"The biases of {one['name']} all begin at {one['bias']:.3g} in "
-                    f"size, where its weights add about {one['gain']:.2g}.",
-                    "Set bias_initializer='zeros'.",
+                    f"The biases of {one['name']} begin at {_begin(one):.3g}, where "
+                    f"its weights add about {one['gain']:.2g}.",
+                    f"Set bias_initializer='zeros' in {one['name']}.",
                 )
     return None
 

@@ -1,5 +1,7 @@
 """Rules about class labels: coding, shares, and whether the inputs tell them."""
 
+import math
+
 from keras_practices.rules import thresholds
 from keras_practices.rules.catalogue import rule
 from keras_practices.rules.losses import NUMBER_LOSSES
@@ -26,8 +28,9 @@ def labels_wrong_format(figures):
     """The class labels are not written as the loss reads them.
 
     What it sees: one-hot rows without a one or with several, one-hot rows that were
-    multiplied, one-hot coding applied twice, labels that are all of one class, and
-    two-class labels other than 0 and 1 under binary cross-entropy.
+    multiplied, one-hot coding applied twice, labels that are all of one class, numbers
+    that are all the same, and two-class labels other than 0 and 1 under binary
+    cross-entropy.
 
     Why it matters: the loss is still a number, but its lowest point is not the right
     answer.
@@ -36,7 +39,8 @@ def labels_wrong_format(figures):
 
     Fix: what the finding names; look at the first rows of `y`.
 
-    Threshold: more than 5 % of the rows; none for the other forms.
+    Threshold: more than 5 % of the rows; 99 % of 32 numbers or more; none for the
+    other forms.
     """
     pairs = zip(figures["outputs"], figures["label_format"], strict=False)
     counts = figures.get("class_counts")
@@ -44,6 +48,7 @@ def labels_wrong_format(figures):
         found = coding and (
             _two_other_values(output, coding)
             or _one_class(output, counts)
+            or _one_number(output, coding)
             or _one_hot_twice(output)
             or _one_hot_rows(output, coding)
         )
@@ -70,6 +75,9 @@ def _two_other_values(output, coding):
     # Smoothed labels lie within 0…1 and are no other coding.
     if low >= 0 and high <= 1:
         return None
+    # Masks of 0 and 255 were not scaled: a question of their range.
+    if low == 0 and math.prod((output.get("target") or {}).get("shape") or [1]) > 1:
+        return None
     return (
         "error",
         f"binary_crossentropy reads labels as 0 and 1; these are {low:g} and {high:g}.",
@@ -89,6 +97,21 @@ def _one_class(output, counts):
         "error",
         f"All {counts['rows']} labels are of one class ({label}).",
         "The labels were lost while they were read or coded.",
+        "Print numpy.unique(y, return_counts=True) after each step of preprocessing.",
+    )
+
+
+def _one_number(output, coding):
+    # A loss of one's own may take no notice of its targets.
+    if output["loss"] not in NUMBER_LOSSES or output.get("several"):
+        return None
+    if coding["rows"] < thresholds.ONE_NUMBER_ROWS or coding["low"] != coding["high"]:
+        return None
+    return (
+        "error",
+        f"Nearly all of {coding['rows']} targets are the same number "
+        f"({coding['low']:g}).",
+        "What they measured was lost: whole numbers made of shares, a join, a default.",
         "Print numpy.unique(y, return_counts=True) after each step of preprocessing.",
     )
 
@@ -120,7 +143,8 @@ def _one_hot_rows(output, coding):
             f"Undo it: y = y / {value:.4g}.",
         )
     share = max(coding.get("zero_rows", 0.0), coding.get("several_rows", 0.0))
-    if share <= thresholds.BAD_LABEL_ROWS:
+    # Sigmoids are there for several labels at once: then the loss is wrong.
+    if share <= thresholds.BAD_LABEL_ROWS or output["activation"] == "sigmoid":
         return None
     several = coding["several_rows"] >= coding["zero_rows"]
     if several and share > 0.5 and output["activation"] == "softmax":
@@ -160,11 +184,14 @@ def labels_independent_of_inputs(figures):
     order; look at ten rows with their labels.
 
     Threshold: every simple model within 2.5 standard deviations of luck, on 200 rows
-    or more. Validation that is better than guessing makes it a note.
+    or more, 60 of them outside the largest class. Validation that is better than
+    guessing makes it a note.
     """
     found = figures["label_signal"]
     probes = found.get("probes")
     if not probes or found["rows"] < thresholds.SIGNAL_MIN_ROWS:
+        return
+    if found.get("outside_largest", math.inf) < thresholds.SIGNAL_MIN_OUTSIDE:
         return
     # What was destroyed in the inputs has a rule of its own.
     if not _judged(figures, found) or input_shift(figures):
@@ -219,6 +246,7 @@ def class_imbalance(figures):
     Fix: collect rows, draw the rare class more often, or give `fit` a `class_weight`.
 
     Threshold: a share below 0.02 / K for K classes, or below 0.1 / K and fewer than 30
+    rows, or below 0.1 / K where the trained model names fewer than a quarter of its
     rows. Silent with class or sample weights. With more than 20 classes rare ones are
     natural: a note, unless validation holds five times their share. A note too where
     two classes were learned: the loss of guessing is then that of the rare one.
@@ -231,6 +259,10 @@ def class_imbalance(figures):
     if outputs[0]["loss"] not in classes and not _one_hot(outputs[0]):
         return
     if len(counts["counts"]) < 2 or _first_of_a_sorted_stream(figures):
+        return
+    neglected = _neglected(counts, figures.get("recall_after"))
+    if neglected:
+        yield _never_named(counts, neglected, figures["recall_after"])
         return
     rare = _rare(counts, figures.get("fit"))
     if not rare:
@@ -249,6 +281,39 @@ def class_imbalance(figures):
         "advice": f"Give fit a class_weight, such as {{{rare[0]}: {weight:.3g}}} "
         f"(rows / classes / rows of the class), or collect more rows of these classes.",
         "evidence": {"rare": rare[:20], "rows": counts["rows"]},
+    }
+
+
+def _neglected(counts, recalls):
+    """Labels of the rare classes that the trained model hardly ever names."""
+    recalls = recalls or {}
+    largest = max(counts["counts"], key=counts["counts"].get)
+    others = recalls.get(str(largest), (0, 0.0))[1]
+    if others < thresholds.NEGLECTED_OTHERS:
+        return []
+    limit = thresholds.RARE_SHARE_FEW / len(counts["counts"]) * counts["rows"]
+    return [
+        label
+        for label, count in sorted(counts["counts"].items(), key=lambda pair: pair[1])
+        if count < limit
+        and recalls.get(str(label), (0, 1.0))[0] >= thresholds.NEGLECTED_ROWS
+        and recalls[str(label)][1] < thresholds.NEGLECTED_RECALL
+    ]
+
+
+def _never_named(counts, neglected, recalls):
+    label = neglected[0]
+    count, rows = counts["counts"][label], counts["rows"]
+    weight = rows / len(counts["counts"]) / count
+    return {
+        "severity": "warning",
+        "subject": "targets",
+        "message": f"Class {label} has {count} of {rows} rows, and the trained model "
+        f"names it on {recalls[str(label)][1]:.0%} of its own rows.",
+        "cause": "The loss is a mean over rows: so few of them do not move it.",
+        "advice": f"Give fit a class_weight, such as {{{label}: {weight:.3g}}} (rows / "
+        f"classes / rows of the class), or draw these rows more often.",
+        "evidence": {"rare": neglected[:20], "rows": rows, "recall": recalls},
     }
 
 

@@ -46,7 +46,7 @@ def learning_rate_too_low(figures):
     the rate, noise and penalties off. When a few dozen such steps end lower than the
     whole training did, and as many at the own rate do not, the rate is too low. Where
     no trial is possible: updates of less than 1e-4 of the weights while the loss
-    hardly falls.
+    hardly falls. And a schedule under which the rate is gone early.
 
     Why it matters: the training would get there, in days.
 
@@ -55,10 +55,11 @@ def learning_rate_too_low(figures):
     Fix: the rate of the best trial.
 
     Threshold: a trial keeps at least 15 points less of the loss of guessing than the
-    training did, and gains twice what a trial at the own rate gains; ratio of update
-    to weight below 1e-4 (1e-5 where trials led nowhere, and then with a gradient of a
-    thousandth of the weights). A training that lost half of the loss of guessing, or
-    whose loss fell and came to rest, is not reported: short steps do not rest.
+    training did, and gains twice what a trial at the own rate gains; a rate that stays
+    below 1 % of its highest for 60 % of the steps; ratio of update to weight below
+    1e-4 (1e-5 where trials led nowhere, and then with a gradient of a thousandth of
+    the weights). A training that lost half of the loss of guessing, or whose loss fell
+    and came to rest, is not reported: short steps do not rest.
     """
     yield from _judge(figures, higher=True)
 
@@ -75,6 +76,9 @@ def _judge(figures, *, higher):
         reached = math.inf if training["first_not_finite"] is not None else None
     if reached is None or learned(figures):
         return
+    if higher and (faded := _from_schedule(training)) is not None:
+        yield faded
+        return
     if figures.get("class_weighted"):
         trials = None  # they know nothing of these weights
     if trials:
@@ -87,6 +91,25 @@ def _judge(figures, *, higher):
         found = _from_curve(figures, trials or [])
     if found is not None:
         yield found
+
+
+def _from_schedule(training):
+    """A schedule that is over long before the training is."""
+    at, steps = training.get("rate_faded_at"), training["steps"]
+    if at is None or at > thresholds.RATE_FADED_SHARE * steps:
+        return None
+    rate = training["learning_rate"]
+    return {
+        "severity": "error",
+        "subject": "optimizer",
+        "message": f"From step {at} of {steps} on the learning rate is below 1 % of "
+        f"the {rate:.2g} that it reached: the rest of the training moves nothing.",
+        "cause": "The schedule counts steps, and was given a number of epochs, or it "
+        "decays too fast.",
+        "advice": f"Let the schedule last for the training: decay_steps={steps} for a "
+        "cosine; for an exponential decay the steps of an epoch or more.",
+        "evidence": {"faded_at": at, "steps": steps, "learning_rate": rate},
+    }
 
 
 def _from_trials(figures, trials, reached, higher):

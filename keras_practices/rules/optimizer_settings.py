@@ -79,8 +79,9 @@ def optimizer_settings(figures):
     Threshold: an error for steps uphill. A warning unless training learned: epsilon of
     1e-12, momentum of 0.999, beta_2 below 0.5 or below beta_1, clipping at 1e-4 (rate
     times clip below 1e-4), a tenth of each weight decayed in a step. A warning where
-    training did not learn: epsilon of 0.1, clipping that low under Adam or its kin,
-    Adadelta below 0.05, Adagrad below 0.005.
+    training did not learn: epsilon of 0.1, clipping that low under Adam or its kin, a
+    norm cut 30 times while updates move less than 1e-4 of the weights, Adadelta below
+    0.05, Adagrad below 0.005.
     """
     uphill = uphill_optimizer(figures)
     settings = figures["parts"]["optimizer"]
@@ -104,6 +105,10 @@ def optimizer_settings(figures):
     for name, value, words, advice in _unusual(settings):
         yield _finding("note" if outcome else "warning", name, value, words, advice)
         return
+    if outcome is False and settings["class"] not in ADAPTIVE:
+        for name, value, words, advice in _cut(settings, figures.get("training") or {}):
+            yield _finding("warning", name, value, words, advice)
+            return
     for name, value, words, advice in _slow(settings):
         severity = "warning" if outcome is False else "note"
         yield _finding(severity, name, value, words, advice)
@@ -157,6 +162,18 @@ def _clipped(settings):
         if short and value * settings["learning_rate"] < thresholds.CLIP_LOW:
             words = "gradients are cut down to next to nothing"
             yield name, value, words, f"Set {name}=1.0."
+
+
+def _cut(settings, training):
+    """A bound on the gradient's norm far below the norms that were measured."""
+    norm, ratio = training.get("first_gradient"), training.get("update_ratio")
+    still = ratio is not None and ratio < thresholds.UPDATE_RATIO_LOW
+    for name in ("clipnorm", "global_clipnorm"):
+        value = settings.get(name)
+        if value and norm and still and norm > thresholds.CLIP_CUTS * value:
+            words = f"gradients of {norm:.2g} are cut {norm / value:.0f} times, and an "
+            words += f"update moves {ratio:.1g} of the weights"
+            yield name, value, words, f"Set {name}={max(1.0, round(norm)):.3g}."
 
 
 def _slow(settings):

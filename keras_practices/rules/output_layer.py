@@ -1,5 +1,6 @@
 """Rules about the last activation: applied twice, or of the wrong range."""
 
+from keras_practices.rules import thresholds
 from keras_practices.rules.catalogue import rule
 from keras_practices.rules.chains import SQUASHING
 from keras_practices.rules.chains import came_from
@@ -110,7 +111,8 @@ def output_activation_mismatch(figures):
     What it sees: last activation, loss and kind of targets of each output, where the
     loss itself suits the task: a softmax for measurements or for several labels at
     once, activations of another range under a loss on probabilities or raw scores,
-    independent sigmoids for classes that exclude each other.
+    independent sigmoids for classes that exclude each other, a sigmoid that never falls
+    below a half.
 
     Why it matters: what the output cannot say, no training teaches. A softmax of
     measurements is bound to a sum of 1; a ReLU in front of a loss on scores has no
@@ -256,4 +258,39 @@ def _sigmoids(figures, output, target):
     )
 
 
-_CHECKS = (_softmax_head, _odd_head, _cut_scores, _sigmoids, _class_head)
+def _half_a_sigmoid(figures, output, target):
+    """A sigmoid of what is never negative (a distance, a ReLU) says yes to all."""
+    if output["activation"] != "sigmoid" or output["loss"] != "binary_crossentropy":
+        return None
+    if (
+        output["from_logits"]
+        or target["kind"] != "binary"
+        or not 0 < target["mean"] < 1
+    ):
+        return None
+    behaviours, after = figures.get("loss_behaviour"), figures.get("predictions_after")
+    first = ((behaviours or {}).get(output["name"]) or {}).get("prediction")
+    last = (after or {}).get(output["name"])
+    if not first or not last or learned(figures):
+        return None
+    half = 0.5 - thresholds.HALF_ROUNDING
+    varies = last["std"] > thresholds.HALF_VARIES
+    if first["min"] < half or last["low"] < half or not varies:
+        return None
+    return (
+        "warning",
+        f"the sigmoid gave {last['low']:.3g} or more for every row, before training "
+        f"and after it: what it gets is never negative",
+        "A ReLU, a distance or another value from 0 up stands in front of the sigmoid.",
+        "Put Dense(1, activation='sigmoid') behind it, or take the ReLU away.",
+    )
+
+
+_CHECKS = (
+    _softmax_head,
+    _odd_head,
+    _cut_scores,
+    _sigmoids,
+    _class_head,
+    _half_a_sigmoid,
+)

@@ -19,8 +19,8 @@ def _named(output):
 def softmax_degenerate(figures):
     """A softmax that cannot say anything: over one unit, or over the batch.
 
-    What it sees: a softmax output with a single unit, or a `Softmax` layer whose axis
-    is the batch.
+    What it sees: a softmax output with a single unit, a `Softmax` layer whose axis is
+    the batch, and outputs that add up to 1 along another axis than that of the classes.
 
     Why it matters: a softmax over one value is always 1: loss and accuracy never
     move. Over the batch axis the answer for a row depends on the rows beside it.
@@ -32,7 +32,20 @@ def softmax_degenerate(figures):
 
     Threshold: none, it holds by definition.
     """
+    behaviours = figures.get("loss_behaviour") or {}
     for output in figures["outputs"]:
+        axis = _wrong_axis(output, behaviours.get(output["name"]))
+        if axis:
+            yield {
+                "severity": "error",
+                "subject": output["layer"] or output["name"],
+                "message": f"{_named(output).capitalize()} adds up to 1 along axis "
+                f"{axis} and not along the last one, which holds the classes.",
+                "cause": f"A softmax over axis {axis}.",
+                "advice": "Take the softmax over the last axis: axis=-1.",
+                "evidence": {"axis": axis, "shape": output["shape"]},
+            }
+            continue
         if output["activation"] != "softmax":
             continue
         units = output["shape"][-1] if output["shape"] else None
@@ -57,6 +70,16 @@ def softmax_degenerate(figures):
                 "advice": "Set axis=-1 in the Softmax layer.",
                 "evidence": {"axis": 0},
             }
+
+
+def _wrong_axis(output, behaviour):
+    """The axis behind the rows that a softmax ran over in error, else None."""
+    sums = ((behaviour or {}).get("prediction") or {}).get("sums_to_one") or []
+    last = len(output["shape"] or ())
+    inner = [axis for axis in sums if 0 < axis < last]
+    if output["loss"] not in CLASS_LOSSES or output["from_logits"] or last in sums:
+        return None
+    return inner[0] if inner else None
 
 
 @rule("loss-output-mismatch", stage="before", needs=("outputs",), source=SOURCE)
@@ -217,6 +240,14 @@ def _class_loss(output, target):
                 f"{where} are class numbers from {low:.0f} to {high:.0f}.",
                 "Targets and loss use different codings of the classes.",
                 "Use loss='sparse_categorical_crossentropy'.",
+            )
+        if kind == "multi-label" and output["activation"] == "sigmoid":
+            return (
+                "error",
+                f"categorical_crossentropy on sigmoids and rows with several labels "
+                f"({where}): it lets one class win and never lowers the others.",
+                "A loss for one class of several is used for several labels at once.",
+                "Use loss='binary_crossentropy'.",
             )
         return None
     if kind == "one-hot" and target["shape"] == (output["shape"] or target["shape"]):

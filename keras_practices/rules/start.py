@@ -22,7 +22,7 @@ def initialization_symmetric(figures):
     layer of 512 such units is one unit. With zero weights under a ReLU the gradient
     is zero and nothing moves at all. A zero kernel that other random weights tell
     apart (an output layer, the last layer of a residual branch) is sound and is not
-    reported.
+    reported; nor is a table of embeddings at zero that something moves.
 
     Example: `Dense(64, kernel_initializer="zeros")` in every layer.
 
@@ -41,7 +41,9 @@ def initialization_symmetric(figures):
             f"same weights and were still alike after {steps} trial steps.",
             "cause": "A constant or zero kernel_initializer: equal units get equal "
             "gradients.",
-            "advice": "Set kernel_initializer='he_normal' in front of ReLU, "
+            "advice": "Set embeddings_initializer='uniform'."
+            if stuck[0].endswith("embeddings")
+            else "Set kernel_initializer='he_normal' in front of ReLU, "
             "'glorot_uniform' elsewhere.",
             "evidence": {"kernels": stuck, "steps": steps},
         }

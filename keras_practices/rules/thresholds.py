@@ -19,6 +19,11 @@ INITIAL_LOSS_SCORES = 1.0
 # deviations above that for n = 4.
 INITIAL_LOSS_MARGIN = 4.0
 
+# --- schedules ---------------------------------------------------------------
+# A cosine is below 1 % of its start for the last 6 % of the steps, an exponential
+# decay by a factor of a thousand for the last third.
+RATE_FADED_SHARE = 0.4
+
 # --- tiny subset ------------------------------------------------------------
 # CS231n, same section: "make sure you can achieve zero cost" on 20 examples. A short
 # trial rarely reaches zero, a model that cannot learn keeps nearly everything: half of
@@ -137,6 +142,9 @@ SHORT_EPOCHS_STEPS = 400
 SHORT_START = 60
 # Share of the loss of guessing that a training that was too short has left.
 SHORT_KEPT = 0.4
+# Share of what can be lost that the last of a few epochs took off the probe.
+SHORT_LAST_EPOCH = 0.08
+SHORT_FEW_EPOCHS = 5
 # What the last third of a falling loss loses, as a share of the whole fall: a straight
 # line a third, an exponential that is through with it nearly nothing.
 STILL_FALLING_SHARE = 0.15
@@ -263,6 +271,7 @@ EPSILON_LOW = 1e-12
 MOMENTUM_HIGH = 0.999
 BETA_2_LOW = 0.5
 CLIP_LOW = 1e-4
+CLIP_CUTS = 30.0
 # Keras's default rate of Adadelta and Adagrad is 0.001; their papers use 1.0 and 0.01.
 ADADELTA_RATE = 0.05
 ADAGRAD_RATE = 0.005
@@ -284,6 +293,8 @@ SIGNAL_LEFT_ALONE = 1e-4
 SIGNAL_DEEP = 8
 # Share of a bounded layer's entries at its flat ends.
 SATURATED_AT_START = 0.5
+# Gain of a kernel whose weights have one sign: it adds its inputs up.
+GAIN_ONE_SIDED = 1.5
 # Mean size of a hidden bias; calibrated layers add about 1.
 BIAS_HIGH = 5.0
 
@@ -310,6 +321,9 @@ BAD_LABEL_ROWS = 0.05
 # of 20 sets of shuffled labels; digits reach 50, 15 % of flipped labels 10.
 SIGNAL_Z = 2.5
 SIGNAL_MIN_ROWS = 200
+# Rows outside the largest class: with 20 of them simple models find nothing in data
+# that a network learns.
+SIGNAL_MIN_OUTSIDE = 60
 # Validation that lost a tenth of the loss of guessing has seen something.
 SIGNAL_KEPT = 0.9
 # Shares of a class, to be divided by the number of classes. TheDeepChecker: normalised
@@ -318,6 +332,13 @@ RARE_SHARE = 0.02
 RARE_SHARE_FEW = 0.1
 RARE_ROWS = 30
 RARE_MAX_CLASSES = 20
+# Fewer targets may be the same by chance.
+ONE_NUMBER_ROWS = 32
+# A class that is named on fewer than a quarter of its own rows after training, where
+# nearly all rows of the largest are right, on ten rows or more.
+NEGLECTED_RECALL = 0.25
+NEGLECTED_OTHERS = 0.9
+NEGLECTED_ROWS = 10
 
 # --- order and parts of the rows ------------------------------------------------
 # Changes of class from row to row, beside random order: sorted rows have about 0.
@@ -333,6 +354,8 @@ UNSEEN_SHARE = 0.05
 # Classes a batch, in the mean.
 ONE_CLASS_BATCH = 1.2
 # Share of validation rows that are training rows, above what twins make likely.
+# Share of training rows with a twin above which no set of wide rows is by nature.
+OVERLAP_COPIES = 0.9
 OVERLAP_SHARE = 0.05
 OVERLAP_ERROR = 0.5
 OVERLAP_MIN_ROWS = 10
@@ -354,3 +377,8 @@ BATCH_LARGE = 128
 BATCH_FEW_STEPS = 30
 # Rise of the loss between two late epochs, as a share of the loss of guessing.
 BATCH_RISE = 0.1
+
+# --- a sigmoid of what is never negative -----------------------------------------
+# Float16 rounds a half; one value for all rows has other causes.
+HALF_ROUNDING = 1e-3
+HALF_VARIES = 0.05

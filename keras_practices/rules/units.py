@@ -61,13 +61,23 @@ def dead_units(figures):
         "subject": first,
         "message": f"Units that give zero on each of {figures['probe_rows']} rows: "
         f"{shown}.",
-        "cause": "They are dead before the first step: the bias or the weights begin "
-        "too low."
+        "cause": _cause_at_start(figures, first)
         if untrained
         else "They died during training: the steps were too long.",
-        "advice": "Start the biases at 0 (bias_initializer='zeros') with "
+        "advice": f"Start the biases of {first} at 0 (bias_initializer='zeros') with "
         "kernel_initializer='he_normal'."
         if untrained
         else "Divide the learning rate by 10, or use keras.layers.LeakyReLU.",
         "evidence": {"inactive": worst or dead, "dead_at_start": at_start},
     }
+
+
+def _cause_at_start(figures, layer):
+    weights = (figures.get("initial_weights") or {}).get(layer) or {}
+    bias = weights.get("bias_mean", 0.0)
+    if bias < -thresholds.BIAS_HIGH * max(1.0, weights.get("gain", 1.0)):
+        return (
+            f"The biases of {layer} begin at {bias:.3g}, where its weights add about "
+            f"{weights['gain']:.2g}; what stands behind it gets nothing."
+        )
+    return "They are dead before the first step: the bias or the weights begin too low."

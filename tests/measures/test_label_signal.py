@@ -194,3 +194,20 @@ def test_several_outputs_in_their_order():
     assert [one["high"] for one in found] == [3.0, 7.0]
     alone = take_sample(np.ones((9, 2), "float32"))
     assert measure_label_format(model, alone, outputs) == [None, None]
+
+
+@pytest.mark.once
+def test_a_rare_class_is_not_drowned():
+    random = np.random.default_rng(0)
+    y = (np.arange(2000) % 20 == 0).astype("int32")
+    x = random.normal(size=(2000, 4)).astype("float32") + y[:, None]
+    found = signal(x, y, network(4))
+    # All 100 rows of the rare class, and an equal share at most of the other.
+    assert (found["rows"], found["outside_largest"]) == (500, 100)
+    assert largest(found) > 5
+
+
+@pytest.mark.once
+def test_rows_of_numbers_are_all_outside():
+    x = plane()
+    assert signal(x, x[:, 0] + 0.5)["outside_largest"] == ROWS

@@ -170,6 +170,43 @@ def test_rows_compared_with_all_targets(loss, y, units, broadcast, mixed):
     assert found["ignores_targets"] is False
 
 
+@pytest.mark.parametrize(
+    ("layer", "sums"), [("time", [1]), ("classes", [2]), ("none", [])]
+)
+def test_the_axis_that_adds_up_to_one(layer, sums):
+    inputs = keras.Input((4, 3))
+    scores = layers.Dense(5)(inputs)
+    outputs = {
+        "time": lambda: ops.softmax(scores, axis=1),
+        "classes": lambda: ops.softmax(scores, axis=-1),
+        "none": lambda: ops.sigmoid(scores),
+    }[layer]()
+    model = keras.Model(inputs, outputs)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    x = RANDOM.normal(size=(64, 4, 3)).astype("float32")
+    sample = take_sample(x, RANDOM.integers(0, 5, (64, 4)))
+    (found,) = measure_loss_behaviour(model, sample).values()
+    assert found["prediction"]["sums_to_one"] == sums
+
+
+@pytest.mark.parametrize(
+    ("steps", "y", "repeated"),
+    [
+        (4, NUMBERS, {"prediction": [4, 1], "target": [1]}),
+        (4, np.repeat(NUMBERS, 4, axis=1), None),  # Keras adds the last axis
+        (None, NUMBERS[:, 0], None),
+        (None, NUMBERS, None),
+    ],
+)
+def test_targets_that_keras_repeats(steps, y, repeated):
+    shape = (3,) if steps is None else (steps, 3)
+    model = keras.Sequential([keras.Input(shape), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = RANDOM.normal(size=(64, *shape)).astype("float32")
+    (found,) = measure_loss_behaviour(model, take_sample(x, y)).values()
+    assert found["repeated"] == repeated
+
+
 def test_directions():
     assert traits(lost_minus)["decreases_towards_targets"] is False
     assert traits("mse", NUMBERS, 1, "linear")["decreases_towards_targets"] is True

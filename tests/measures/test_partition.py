@@ -135,6 +135,16 @@ def test_rows_that_were_copied_before_a_split():
 
 
 @pytest.mark.once
+def test_rows_too_wide_to_be_equal_by_chance():
+    rng = np.random.default_rng(0)
+    texts = np.repeat(rng.integers(0, 50, (300, 24)), 4, axis=0)
+    found = measure_overlap(texts, texts[:10])
+    assert (found["wide"], found["continuous"], found["twins"]) == (True, False, 1)
+    few = rng.integers(0, 3, (300, 4))
+    assert measure_overlap(few, few[:10])["wide"] is False
+
+
+@pytest.mark.once
 def test_rows_that_repeat_by_nature():
     x = np.array([[0, 0], [0, 1], [1, 0], [1, 1], [2, 2]])[[0, 1, 2, 3] * 5 + [4]]
     found = measure_overlap(x, x[:8])

@@ -82,6 +82,22 @@ def test_a_schedule_that_warms_up_is_read_at_its_height():
     assert found["learning_rate"] == pytest.approx(0.3, rel=1e-3)
 
 
+def test_weights_of_one_sign():
+    def one_sided(kernel, **options):
+        model = compiled(layers.Dense(6, name="a", **options))
+        model.get_layer("a").set_weights([kernel, np.full(6, -3.0)])
+        found = measure_initial_weights(model)["initial_weights"]["a"]
+        assert found["bias_mean"] == -3.0
+        return found["one_sided"]
+
+    above = np.random.default_rng(0).uniform(0.1, 1, (16, 6))
+    assert one_sided(above) is True
+    assert one_sided(-above) is True
+    assert one_sided(above - 0.2) is False
+    assert one_sided(np.ones((16, 6))) is False  # of one value: another rule's
+    assert one_sided(above, kernel_constraint="non_neg") is False
+
+
 def test_gain_of_weights_written_by_hand():
     model = compiled(layers.Dense(4, name="a"), layers.Dense(2, name="b"))
     kernel = np.where(np.arange(64).reshape(16, 4) % 2, 0.5, -0.5).astype("float32")

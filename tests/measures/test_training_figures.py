@@ -78,3 +78,27 @@ def test_layers_of_the_first_and_of_the_last_probe():
 
 def test_a_record_without_a_step_says_nothing():
     assert measure_training(Record()) is None
+
+
+@pytest.mark.parametrize(
+    ("rates", "highest", "faded"),
+    [
+        ([0.1] * 6, 0.1, None),
+        ([0.01, 0.1, 0.2, 0.1, 0.05, 0.003], 0.2, None),
+        ([0.1, 0.05, 0.002, 0.0009, 0.0004, 0.0001], 0.1, 3),
+        ([0.1, 0.0001, 0.0001, 0.0001, 0.1, 0.1], 0.1, None),
+        ([0.1, math.nan, 0.0, 0.0, 0.0, 0.0], 0.1, 2),
+        ([math.nan] * 6, None, None),
+    ],
+)
+def test_the_highest_rate_and_the_step_from_which_little_is_left(rates, highest, faded):
+    run = Record()
+    run.add(
+        "steps",
+        first=0,
+        epoch=[(step + 1) / 6 for step in range(6)],
+        loss=[1.0] * 6,
+        learning_rate=rates,
+    )
+    found = measure_training(run)
+    assert (found["learning_rate"], found["rate_faded_at"]) == (highest, faded)

@@ -159,3 +159,24 @@ def test_rows_that_were_not_seen_are_shown_beside_those_that_were():
     assert found["last_loss"] < 0.1
     assert found["other_rows"] > np.log(3)
     assert measure_tiny_subset(model, sample, rows=40)["other_rows"] is None
+
+
+def test_factors_that_begin_at_zero_and_never_move_are_stuck():
+    users, items = (keras.Input((1,), dtype="int32") for _ in range(2))
+
+    def factors(inputs, start):
+        table = keras.layers.Embedding(9, 4, embeddings_initializer=start)
+        return keras.layers.Flatten()(table(inputs))
+
+    def stuck(first, second):
+        product = factors(users, first) * factors(items, second)
+        model = keras.Model([users, items], keras.ops.sum(product, -1, keepdims=True))
+        model.compile(keras.optimizers.Adam(0.05), "mse")
+        random = np.random.default_rng(0)
+        pairs = [random.integers(0, 9, (40, 1)) for _ in range(2)]
+        sample = take_sample(pairs, random.normal(size=(40, 1)).astype("float32"))
+        return len(measure_tiny_subset(model, sample, steps=20)["stuck_units"])
+
+    assert stuck("zeros", "zeros") == 2
+    # One table of zeros is moved by the other.
+    assert stuck("zeros", "uniform") == 0
