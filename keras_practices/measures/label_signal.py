@@ -116,6 +116,9 @@ def _target_columns(y):
         if kind == "one-hot":
             few = width * _ROWS_A_CLASS > len(array)
             return (_FEW, None) if few else ("classes", array.astype(np.float64))
+        if 1 < width <= _COLUMNS and kind == "numbers":
+            ranks = np.argsort(np.argsort(array, axis=0), axis=0)
+            return "numbers", ranks.astype(np.float64)
         if width != 1:
             continue
         values, index = np.unique(array.ravel(), return_inverse=True)
@@ -127,7 +130,7 @@ def _target_columns(y):
             return "classes", np.eye(len(values))[index.ravel()]
         # Ranks: one price of a million must not drown the others.
         return "numbers", index.reshape(-1, 1).astype(np.float64)
-    return "there are no targets of one class or one number a row", None
+    return "there are no targets of one class or a few numbers a row", None
 
 
 def _not_dense(model, x):

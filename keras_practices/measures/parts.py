@@ -10,6 +10,7 @@ from keras_practices.measures.initial_weights import measure_frozen
 
 # Steps at which a schedule is read: one that warms up begins at 0.
 _SCHEDULE_STEPS = (0, 1, 10, 100, 1000, 10_000)
+_AUGMENTING = ("AugMix", "CutMix", "GaussianNoise", "MixUp", "RandAugment")
 _SETTINGS = (
     "momentum",
     "rho",
@@ -32,6 +33,7 @@ def measure_parts(model):
 
     Returns:
         `{"parts": {…}}` with `dropout` (list of `layer`, `rate`, `argument`),
+        `augmentation` (names of layers that change inputs at random in training),
         `batchnorm` (list of `layer`, `momentum`, `trainable`), `frozen` (see
         `measure_frozen`), `regularized_biases` (paths), `metrics` (Keras's names of
         the compiled metrics, None where they cannot be read) and `optimizer` (see
@@ -41,6 +43,7 @@ def measure_parts(model):
     return {
         "parts": {
             "dropout": [entry for layer in found for entry in _dropout(layer)],
+            "augmentation": [layer.name for layer in found if _augments(layer)],
             "batchnorm": [
                 {
                     "layer": layer.name,
@@ -60,6 +63,12 @@ def measure_parts(model):
             "optimizer": measure_settings(model.optimizer),
         }
     }
+
+
+def _augments(layer):
+    name = type(layer).__name__
+    noisy = name.startswith("Random") or name in _AUGMENTING
+    return noisy and not isinstance(layer, DROPOUT)
 
 
 def measure_settings(optimizer):

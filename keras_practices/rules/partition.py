@@ -2,7 +2,9 @@
 
 from keras_practices.rules import thresholds
 from keras_practices.rules.catalogue import rule
+from keras_practices.rules.curves import losses_of_guessing
 from keras_practices.rules.outcome import got_nowhere
+from keras_practices.rules.outcome import kept_of_guessing
 from keras_practices.rules.outcome import kept_share
 from keras_practices.rules.outcome import learned
 
@@ -221,17 +223,49 @@ def validation_overlaps_training(figures):
     }
 
 
+def _augmented_away(figures):
+    """Layers in the model that change training rows until nothing can be learned."""
+    layers = (figures.get("parts") or {}).get("augmentation")
+    trials = figures.get("rate_trials") or []
+    own = next((trial for trial in trials if trial["factor"] == 1.0), None)
+    training = figures.get("training")
+    if not layers or own is None or training is None or not got_nowhere(figures):
+        return
+    guess = losses_of_guessing(figures)
+    kept = (
+        kept_share(min(guess), own["last_loss"], training["floor"]) if guess else None
+    )
+    if kept is None or kept > thresholds.AUGMENTED_KEPT:
+        return
+    if own["steps"] > training["steps"]:
+        return
+    yield {
+        "severity": "warning",
+        "subject": layers[0],
+        "message": f"With {', '.join(layers[:3])} the training kept "
+        f"{kept_of_guessing(figures):.0%} of the loss of guessing in "
+        f"{training['steps']} steps; without augmentation and dropout a copy was down "
+        f"to {kept:.0%} after {own['steps']}.",
+        "cause": "The augmentation changes rows beyond what real ones look like, or "
+        "changes what their labels say.",
+        "advice": f"Weaken {layers[0]} (factors are shares of a full turn or of the "
+        "size, not degrees or pixels), and look at 16 images of a training batch.",
+        "evidence": {"layers": layers, "kept_without": kept, "steps": own["steps"]},
+    }
+
+
 @rule(
     "validation-preprocessed-differently",
     stage="before",
-    needs=("input_shift",),
+    needs=(),
     source=SPLITS,
 )
 def validation_preprocessed_differently(figures):
     """The inputs of validation do not look like those of training.
 
     What it sees: the scale of each input in both parts; for images also how mean,
-    deviation and roughness of single images are spread.
+    deviation and roughness of single images are spread; and what a trial without the
+    model's augmenting layers learns.
 
     Why it matters: a model is good at what it was trained on. Where one part was
     scaled, noised or covered in another way, validation measures another task.
@@ -242,12 +276,15 @@ def validation_preprocessed_differently(figures):
     Fix: one function of preprocessing for both; augmentation that leaves images as
     they could occur.
 
-    Threshold: root mean squares 20 times apart, or half of the columns 10 times; for
+    Threshold: augmenting layers under which training kept 80 % of the loss of guessing,
+    and without which as many steps or fewer, at the same rate, lost a third of it; root
+    mean squares 20 times apart, or half of the columns 10 times; for
     images a Kolmogorov-Smirnov distance above 0.65 with medians half a deviation of
     the pixels apart (roughness: 5 times). A model that generalises makes it a note.
     """
     found = input_shift(figures)
     if found is None:
+        yield from _augmented_away(figures)
         return
     scale = found["kind"] == "scale"
     fine = generalises(figures, thresholds.SHIFT_KEPT)

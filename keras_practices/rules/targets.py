@@ -98,6 +98,8 @@ def _severity_of_scale(figures):
     if outcome or explained is None or not guess:
         return "note"
     left = figures["training"]["last_loss"] / guess
+    if all(o["loss"] == "mean_absolute_error" for o in figures["outputs"]):
+        left **= 2  # as a share of the variance, like what simple means explain
     behind = left - (1 - explained) > thresholds.TARGET_BEHIND
     return "warning" if behind else "note"
 

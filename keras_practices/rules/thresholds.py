@@ -382,3 +382,7 @@ BATCH_RISE = 0.1
 # Float16 rounds a half; one value for all rows has other causes.
 HALF_ROUNDING = 1e-3
 HALF_VARIES = 0.05
+
+# --- augmentation ----------------------------------------------------------------
+# Share of the loss of guessing that a short trial without it keeps at the most.
+AUGMENTED_KEPT = 0.67

@@ -211,3 +211,11 @@ def test_a_rare_class_is_not_drowned():
 def test_rows_of_numbers_are_all_outside():
     x = plane()
     assert signal(x, x[:, 0] + 0.5)["outside_largest"] == ROWS
+
+
+@pytest.mark.once
+def test_a_few_numbers_a_row():
+    x = plane()
+    both = np.column_stack([1e6 * x[:, 0], x[:, 1] ** 2])
+    assert largest(signal(x, both)) > 10
+    assert "skipped" in signal(x, np.repeat(both, 6, axis=1))

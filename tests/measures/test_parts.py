@@ -82,6 +82,18 @@ def test_a_schedule_that_warms_up_is_read_at_its_height():
     assert found["learning_rate"] == pytest.approx(0.3, rel=1e-3)
 
 
+def test_layers_that_augment():
+    model = compiled(
+        layers.RandomFlip(name="flip"),
+        layers.GaussianNoise(0.1, name="noise"),
+        layers.Dropout(0.5),
+        layers.Flatten(),
+        layers.Dense(2),
+        shape=(8, 8, 1),
+    )
+    assert measure_parts(model)["parts"]["augmentation"] == ["flip", "noise"]
+
+
 def test_weights_of_one_sign():
     def one_sided(kernel, **options):
         model = compiled(layers.Dense(6, name="a", **options))

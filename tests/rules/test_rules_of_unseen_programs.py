@@ -239,3 +239,30 @@ def test_masks_of_0_and_255_are_out_of_range():
     assert "Divide the targets by 255" in one("targets-out-of-range", figures).advice
     column = {**output({**target, "shape": [1]}, **head), **given.coding([1, 2])}
     assert severities("labels-wrong-format", column) == ["error"]
+
+
+@pytest.mark.parametrize(
+    ("layers", "last_loss", "trial", "expected"),
+    [
+        (["flip"], 1.9, 0.5, ["warning"]),
+        ([], 1.9, 0.5, []),
+        (["flip"], 1.5, 0.5, []),  # something was learned
+        (["flip"], 1.9, 1.4, []),  # nor is without it
+    ],
+)
+def test_augmentation_that_leaves_nothing_to_learn(layers, last_loss, trial, expected):
+    figures = rates(last_loss, {"x1": trial}, steps=100)
+    figures |= built.parts(augmentation=layers)
+    code = "validation-preprocessed-differently"
+    assert severities(code, figures) == expected
+    longer = {**figures, **training(last_loss=last_loss, steps=49)}
+    assert severities(code, longer) == []
+
+
+def test_absolute_errors_are_compared_with_a_share_of_the_variance():
+    figures = given.numbers(500.0, **training(last_loss=0.7, chance=None))
+    figures |= {"constant_loss": 1.0, "label_signal": {"explained": 0.6}}
+    assert severities("targets-not-scaled", figures) == ["warning"]
+    # 0.7 of the distance is half of the variance.
+    figures["outputs"][0]["loss"] = "mean_absolute_error"
+    assert severities("targets-not-scaled", figures) == ["note"]
