@@ -187,7 +187,7 @@ def test_all_pictures_come_with_words(page):
     places = [got.words.index(title) for title in TITLES]
     assert places == sorted(places)
     assert len(got.of("figure")) == len(TITLES)
-    assert got.words.count("How to read it.") == got.words.count("A bad one.") == 9
+    assert got.words.count("How to read it") == got.words.count("A bad one.") == 9
     # 2 loss, 2 gap, 1 rate, 1 ratio, 1 flow, 2 spread, 2 + 2 histograms
     drawings = got.of("svg")
     assert len(drawings) == 13
