@@ -10,7 +10,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test diagnosis lint format clean
+.PHONY: help demo test diagnosis parity lint format clean
 
 help:
 	@echo 'make demo [BACKEND=tensorflow|jax|torch] [ARGS="--broken zero-init"]'
@@ -18,6 +18,7 @@ help:
 	@echo 'make test                   one suite on all three backends, then the wheel'
 	@echo 'make test BACKEND=jax       the suite on one backend'
 	@echo 'make diagnosis [BACKEND=jax] what is found in faulty and healthy programs'
+	@echo 'make parity                 figures of TensorFlow Addons, made anew'
 	@echo 'make lint                   ruff and mypy'
 	@echo 'make format                 let ruff repair what it can'
 	@echo 'make clean                  remove .venv and everything that was built'
@@ -54,6 +55,14 @@ diagnosis: BACKEND ?= tensorflow
 diagnosis: $(VENV)/.test
 	$(PY) tests/programs/score.py --backend $(BACKEND) $(ARGS)
 
+# Addons needs TensorFlow 2.15, which needs Python 3.11: ADDONS_PYTHON=python3.11.
+ADDONS_PYTHON ?= $(PYTHON)
+parity:
+	$(ADDONS_PYTHON) -m venv $(VENV)-addons
+	$(VENV)-addons/bin/python -m pip install 'tensorflow==2.15.1' \
+	  'tensorflow-addons==0.23.0' 'numpy<2'
+	$(VENV)-addons/bin/python tests/parity/addons_reference.py tests/parity/addons.json
+
 lint: $(VENV)/.test
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -64,4 +73,4 @@ format: $(VENV)/.test
 	$(PY) -m ruff format .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-addons build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,12 +10,17 @@ Four verbs:
 
 import importlib
 
+from keras_practices import augmentation
 from keras_practices import callbacks
 from keras_practices import constraints
 from keras_practices import data
 from keras_practices import initializers
 from keras_practices import layers
 from keras_practices import losses
+from keras_practices import metrics
+from keras_practices import optimizers
+from keras_practices import regularizers
+from keras_practices import schedules
 from keras_practices import tensorboard
 from keras_practices.data import Split
 from keras_practices.data import Vault
@@ -35,6 +40,7 @@ __all__ = [
     "Split",
     "Vault",
     "__version__",
+    "augmentation",
     "callbacks",
     "check",
     "compare",
@@ -44,7 +50,11 @@ __all__ = [
     "initializers",
     "layers",
     "losses",
+    "metrics",
+    "optimizers",
+    "regularizers",
     "report_test_set",
+    "schedules",
     "tensorboard",
     "tuners",
 ]

@@ -26,6 +26,11 @@ ALLOWED = {
     "constraints": FIRST | {"_core"},
     "layers": FIRST | {"_core", "initializers", "constraints"},
     "losses": FIRST | {"_core"},
+    "metrics": FIRST | {"_core"},
+    "regularizers": FIRST | {"_core"},
+    "schedules": FIRST | {"_core"},
+    "optimizers": FIRST | {"_core", "schedules"},
+    "augmentation": FIRST | {"_core", "data"},
     "data": FIRST | {"_core"},
     # Looking: measures give numbers, rules turn plain numbers into findings.
     "measures": FIRST | {"_core", "record"},

@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keras_practices.data import moments
+from keras_practices.data.moments import Moments
+from keras_practices.data.moments import principal_axes
+
+pytestmark = pytest.mark.once
+
+
+def finished(x, pieces, owner="Test"):
+    found = Moments(owner, x.shape[1])
+    for piece in np.split(x, pieces):
+        found.update(piece)
+    assert found.rows == len(x)
+    mean, covariance = found.finish()
+    lower = np.tril(covariance)
+    return mean, lower + np.tril(lower, -1).T
+
+
+@given(
+    pieces=st.lists(st.integers(0, 40), max_size=5),
+    center=st.floats(-1e6, 1e6),
+    scale=st.floats(1e-3, 1e3),
+    chunk=st.integers(1, 50),
+    seed=st.integers(0, 99),
+)
+def test_any_pieces_and_chunks_give_the_covariance(pieces, center, scale, chunk, seed):
+    rng = np.random.default_rng(seed)
+    x = center + scale * rng.normal(size=(40, 3)) @ rng.normal(size=(3, 3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(moments, "_CHUNK_ROWS", chunk)
+        mean, covariance = finished(x, sorted(pieces))
+    np.testing.assert_allclose(mean, x.mean(axis=0), rtol=1e-12, atol=1e-12 * scale)
+    expected = np.cov(x.T)
+    np.testing.assert_allclose(covariance, expected, atol=1e-9 * expected.max())
+
+
+def test_a_mean_far_from_zero_costs_no_digits():
+    rng = np.random.default_rng(0)
+    # Exact in float64, so that only the arithmetic can lose digits.
+    x = rng.integers(-8, 8, size=(1000, 4)) / 16
+    _, near = finished(x, [100, 500])
+    _, far = finished(x + 2.0**36, [100, 500])
+    np.testing.assert_allclose(far, near, rtol=1e-9, atol=1e-12)
+    shifted = x + 2.0**36  # the formula that this is not
+    naive = shifted.T @ shifted / 1000 - np.outer(shifted.mean(0), shifted.mean(0))
+    assert np.abs(naive - near).max() > 1
+
+
+def test_a_constant_feature_has_a_variance_of_exactly_zero():
+    x = np.random.default_rng(1).normal(size=(300, 3))
+    x[:, 1] = 0.1
+    _, covariance = finished(x, [7, 100])
+    assert (covariance[1] == 0).all()
+    assert (covariance[:, 1] == 0).all()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "bool", "float16", "float32"])
+def test_dtypes(dtype):
+    x = np.random.default_rng(2).integers(0, 2, size=(60, 4)).astype(dtype)
+    _, covariance = finished(x, [31])
+    np.testing.assert_allclose(covariance, np.cov(x.astype("float64").T), rtol=1e-12)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite(bad):
+    x = np.ones((50, 2))
+    x[20, 1] = bad
+    with pytest.raises(ValueError, match="argument `data`.*finite.*rows 0 to 50"):
+        finished(x, [])
+
+
+@pytest.mark.parametrize("count", [None, 1, 3, 6])
+def test_axes_are_eigenvectors(count):
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(100, 6)) @ rng.normal(size=(6, 6))
+    covariance = np.cov(x.T)
+    variances, axes = principal_axes(np.asfortranarray(covariance), count)
+    assert axes.shape == (count or 6, 6)
+    np.testing.assert_allclose(
+        variances, np.linalg.eigvalsh(covariance)[::-1][:count], rtol=1e-10
+    )
+    np.testing.assert_allclose(axes @ axes.T, np.eye(count or 6), atol=1e-12)
+    np.testing.assert_allclose(
+        covariance @ axes.T, axes.T * variances, atol=1e-11 * variances.max()
+    )
+    assert (axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)] > 0).all()
+
+
+def test_variances_that_are_only_rounding_are_zero():
+    axis = np.array([[3.0, 4.0, 12.0]]) / 13
+    variances, axes = principal_axes(np.asfortranarray(axis.T @ axis * 1e6))
+    np.testing.assert_allclose(variances, [1e6, 0, 0], rtol=1e-12, atol=0)
+    np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-12)
+    variances, _ = principal_axes(np.zeros((3, 3), order="F"))
+    assert (variances == 0).all()
