@@ -11,10 +11,7 @@ from keras_practices._core.validation import check_integer
 from keras_practices.callbacks.batch_norm import StatisticsPass
 from keras_practices.callbacks.batch_norm import batch_norms
 from keras_practices.callbacks.batch_norm import batches_of
-from keras_practices.callbacks.batch_norm import update_batch_norm
 from keras_practices.errors import KerasPracticesWarning
-
-__all__ = ["SWA", "update_batch_norm"]
 
 
 class SWA(keras.callbacks.Callback):

@@ -11,6 +11,10 @@ import numpy as np
 from keras_practices.measures.side_state import SideState
 from keras_practices.measures.side_state import fresh_optimizer
 
+# The trials at the own rate, a tenth and ten times of it, and a part of the next.
+_TRIALS = 3.5
+_FEWEST_STEPS = 20
+
 
 def measure_tiny_subset(
     model,
@@ -88,7 +92,8 @@ def measure_rates(
         learning_rate: Float, the rate that the training began with (a callback may
             have changed the optimizer's since).
         batch_size: Rows a step, as the training uses.
-        steps: Steps for each rate.
+        steps: Steps for each rate; fewer, but not below 20, where the time would not
+            do for the first three.
         decades: Its own rate, a tenth and ten times of it are tried first; then on in
             the better direction as long as it gets better, so many decades at most.
         seconds: Time at the most.
@@ -104,15 +109,19 @@ def measure_rates(
     side = SideState(model, optimizer, initial)
     deadline = time.perf_counter() + seconds
 
+    batch_of = functools.partial(_batch_at, sample, starts, size)
+    steps = _steps_in_time(side, batch_of, steps, deadline)
+
     def losses_at(rate):
         side.reset(rate)
         left = deadline - time.perf_counter()
-        batch_of = functools.partial(_batch_at, sample, starts, size)
         return _train(side, batch_of, steps, left, -math.inf)
 
-    # At rate 0 the same batches show the loss of the initial weights: batches differ
+    # At rate 0 the last batches show the loss of the initial weights: batches differ
     # by more than short trials gain.
-    start = _tail_mean(losses_at(0.0)[0])
+    side.reset(0.0)
+    last = range(steps - max(1, steps // 10), steps)
+    start = float(np.mean([side.step(*batch_of(step)) for step in last]))
 
     def trial(power):
         summary = _summary(*losses_at(learning_rate * 10.0**power), optimizer)
@@ -125,6 +134,17 @@ def measure_rates(
             break
         trials[power] = trial(power)
     return [trials[power] for power in sorted(trials)]
+
+
+def _steps_in_time(side, batch_of, steps, deadline):
+    """How many steps each trial can take; the first step of all compiles."""
+    side.reset(0.0)
+    side.step(*batch_of(0))
+    begun = time.perf_counter()
+    side.step(*batch_of(min(1, steps - 1)))
+    now = time.perf_counter()
+    possible = int((deadline - now) / (_TRIALS * max(now - begun, 1e-6)))
+    return min(steps, max(_FEWEST_STEPS, possible))
 
 
 def _next_power(trials, decades):
