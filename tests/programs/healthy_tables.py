@@ -77,7 +77,7 @@ def iris_sigmoid_small_batch():
 def several_numbers_quantiles():
     x, y = smooth_table(seed=4)
     model = dense(6, 32, 32, last=3)
-    levels = np.array([0.1, 0.5, 0.9], "float32")
+    levels = ops.convert_to_tensor(np.array([0.1, 0.5, 0.9], "float32"))
 
     def pinball(target, guess):
         off = target - guess
