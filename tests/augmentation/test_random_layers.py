@@ -107,31 +107,6 @@ def test_config_makes_the_layer_again(name):
 
 
 @every_layer
-def test_fits_and_survives_saving(name, tmp_path, backend):
-    # torch.compile warns about parts of PyTorch itself.
-    compiled = backend != "torch"
-    model = keras.Sequential(
-        [
-            keras.Input(LAYERS[name][1]),
-            made(name),
-            keras.layers.Flatten(),
-            keras.layers.Dense(1),
-        ]
-    )
-    model.compile(keras.optimizers.SGD(1e-4), "mse", jit_compile=compiled)
-    x = inputs_of(name)
-    losses = model.fit(x, np.zeros((ROWS, 1)), batch_size=4, verbose=0)
-    assert np.isfinite(losses.history["loss"]).all()
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert type(loaded.layers[0]) is type(model.layers[0])
-    assert loaded.layers[0].get_config() == model.layers[0].get_config()
-    np.testing.assert_allclose(
-        loaded.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-6
-    )
-
-
-@every_layer
 def test_mixed_precision(name):
     layer = made(name)
     half = type(layer).from_config({**layer.get_config(), "dtype": "mixed_float16"})
