@@ -26,7 +26,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 WHEEL_BACKEND = "jax"
 SIDE_BY_SIDE = 2
 # Far above what a run takes; a run that hangs ends here and counts as failed.
-LIMIT_SECONDS = 1200
+LIMIT_SECONDS = 2400
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PROGRESS = re.compile(r"\[ *\d+%\]$")
 

@@ -110,38 +110,6 @@ def test_same_seed_same_masks_and_new_masks_at_every_call():
     assert (masks[0] != masks[3]).any()
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_fits_and_survives_saving(tmp_path, compiled, backend):
-    if compiled and backend == "torch":
-        pytest.skip("torch.compile warns about parts of PyTorch itself")
-    if not compiled and backend == "jax":
-        pytest.skip("operation by operation is slow, and nobody fits so")
-    model = keras.Sequential(
-        [
-            keras.Input((6, 6, 2)),
-            DropConnect(layers.Conv2D(3, 3, activation="relu"), 0.3, seed=1),
-            layers.Flatten(),
-            DropConnect(layers.Dense(1), 0.3, seed=2),
-        ]
-    )
-    model.compile("adam", "mse", jit_compile=compiled)
-    x = np.random.default_rng(0).normal(size=(16, 6, 6, 2)).astype("float32")
-    before = model.get_weights()
-    losses = model.fit(x, x[:, 0, 0, :1], epochs=1, verbose=0).history["loss"]
-    assert np.isfinite(losses).all()
-    # The gradient reaches the variables through the kernel that stood in their place.
-    changed = [
-        (old != new).any() for old, new in zip(before, model.get_weights(), strict=True)
-    ]
-    assert all(changed)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert [type(layer) for layer in loaded.layers] == [type(x) for x in model.layers]
-    np.testing.assert_allclose(
-        loaded.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5
-    )
-
-
 def test_config_round_trip_and_mixed_precision():
     dense = layers.Dense(UNITS, use_bias=False, dtype="mixed_float16")
     layer = DropConnect(dense, 0.25, seed=5, name="drop")

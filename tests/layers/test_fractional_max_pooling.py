@@ -186,34 +186,6 @@ def test_same_seed_same_cuts_and_new_cuts_at_every_call():
     assert (found[0] != found[3]).any()
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_fits_and_survives_saving(tmp_path, compiled, backend):
-    if compiled and backend == "torch":
-        pytest.skip("torch.compile warns about parts of PyTorch itself")
-    if not compiled and backend == "jax":
-        pytest.skip("operation by operation is slow, and nobody fits so")
-    model = keras.Sequential(
-        [
-            keras.Input((10, 8, 1)),
-            FractionalMaxPooling2D(1.41, seed=1),
-            FractionalMaxPooling2D((1.5, 1.2), pseudo_random=True, overlapping=True),
-            keras.layers.Flatten(),
-            keras.layers.Dense(1),
-        ]
-    )
-    assert model.layers[1].output.shape == (None, 4, 4, 1)
-    model.compile("sgd", "mse", jit_compile=compiled)
-    x = np.random.default_rng(0).normal(size=(16, 10, 8, 1)).astype("float32")
-    losses = model.fit(x, x[:, 0, 0], epochs=1, verbose=0).history["loss"]
-    assert np.isfinite(losses).all()
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert loaded.layers[1].get_config() == model.layers[1].get_config()
-    np.testing.assert_allclose(
-        loaded.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5
-    )
-
-
 def test_config_round_trip_and_mixed_precision():
     layer = FractionalMaxPooling2D(
         (1.5, 1.2), True, True, seed=5, dtype="mixed_float16", name="pool"

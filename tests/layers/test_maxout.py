@@ -53,25 +53,6 @@ def test_gradient_goes_to_the_largest_piece():
     np.testing.assert_array_equal(ops.convert_to_numpy(gradient), [[0, 1, 1, 0, 0, 0]])
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_fits_and_survives_saving(tmp_path, compiled, backend):
-    if compiled and backend == "torch":
-        pytest.skip("torch.compile warns about parts of PyTorch itself")
-    if not compiled and backend == "jax":
-        pytest.skip("operation by operation is slow, and nobody fits so")
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(6), Maxout(2)])
-    model.compile("sgd", "mse", jit_compile=compiled)
-    x, y = np.ones((8, 4), "float32"), np.zeros((8, 2), "float32")
-    losses = model.fit(x, y, epochs=2, verbose=0).history["loss"]
-    assert losses[1] < losses[0]
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert type(loaded.layers[1]) is Maxout
-    np.testing.assert_allclose(
-        loaded.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-6
-    )
-
-
 def test_config_round_trip_and_mixed_precision():
     layer = Maxout(2, axis=1, dtype="mixed_float16", name="pieces")
     copy = Maxout.from_config(layer.get_config())

@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -49,28 +48,6 @@ def test_same_seed_same_draws_and_new_draws_at_every_call():
     np.testing.assert_array_equal(draws[0], draws[1])
     assert (draws[0] != draws[2]).any()
     assert (draws[0] != draws[3]).any()
-
-
-@pytest.mark.parametrize("compiled", [True, False])
-def test_fits_and_survives_saving(tmp_path, compiled, backend):
-    if compiled and backend == "torch":
-        pytest.skip("torch.compile warns about parts of PyTorch itself")
-    if not compiled and backend == "jax":
-        pytest.skip("operation by operation is slow, and nobody fits so")
-    inputs = keras.Input((4,))
-    outputs = StochasticDepth(0.6, seed=2)([inputs, keras.layers.Dense(4)(inputs)])
-    assert tuple(outputs.shape) == (None, 4)
-    model = keras.Model(inputs, outputs)
-    model.compile("sgd", "mse", jit_compile=compiled)
-    x = np.ones((8, 4), "float32")
-    losses = model.fit(x, 0 * x, epochs=1, verbose=0).history["loss"]
-    assert np.isfinite(losses).all()
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert loaded.layers[-1].survival_probability == 0.6
-    np.testing.assert_allclose(
-        loaded.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-6
-    )
 
 
 def test_config_round_trip_and_mixed_precision():
