@@ -24,8 +24,9 @@ def postflight(model, sample, initial, result, *, batch_size, seconds):
         initial: Weights before training, from `snapshot`.
         result: A `Preflight`, whose figures hold `training`; they are added to.
         batch_size: Rows a step in the trials.
-        seconds: Time for the trials at the most.
+        seconds: Time for all of it; the trials get what the rest leaves.
     """
+    deadline = time.perf_counter() + seconds
     x, y, sample_weight = sample.head(ROWS)
     figures = result.figures
     _measure(
@@ -47,7 +48,8 @@ def postflight(model, sample, initial, result, *, batch_size, seconds):
         _measure(
             result, "modes_after", lambda: measure_modes(model, x, y, sample_weight)
         )
-        _try_rates(model, sample, initial, result, batch_size, seconds)
+        left = max(0.0, deadline - time.perf_counter())
+        _try_rates(model, sample, initial, result, batch_size, left)
 
 
 def _try_rates(model, sample, initial, result, batch_size, seconds):

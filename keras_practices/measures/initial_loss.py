@@ -93,7 +93,10 @@ def chance_loss(head, target):
     if loss == "binary_crossentropy":
         return math.log(2), "ln 2"
     if loss == "multiclass_hinge" and units:
-        return units - 1.0, f"{units} - 1, the margin to each wrong class"
+        margin = head.get("margin", 1.0)
+        return margin * (
+            units - 1
+        ), f"{margin:g} · ({units} - 1), a margin a wrong class"
     if loss in ("hinge", "squared_hinge"):
         return 1.0, "1, the margin"
     if loss == "categorical_hinge":

@@ -131,10 +131,12 @@ def measure_loss(loss):
     if getattr(owner, "__module__", "").split(".")[0] not in KNOWN_PACKAGES:
         return {"loss": "custom", "from_logits": None, "reduction": None}
     if isinstance(loss, keras.losses.Loss):
+        config = loss.get_config()
         return {
             "loss": _snake(type(loss).__name__),
-            "from_logits": loss.get_config().get("from_logits"),
+            "from_logits": config.get("from_logits"),
             "reduction": loss.reduction,
+            **({"margin": config["margin"]} if "margin" in config else {}),
         }
     parameters = inspect.signature(loss).parameters
     from_logits = (

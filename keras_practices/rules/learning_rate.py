@@ -56,7 +56,8 @@ def learning_rate_too_low(figures):
 
     Threshold: a trial keeps at least 15 points less of the loss of guessing than the
     training did, and gains twice what a trial at the own rate gains; a rate that stays
-    below 1 % of its highest for 60 % of the steps; ratio of update to weight below
+    below 1 % of its highest for 60 % of the steps, where a trial ended a tenth lower
+    than the training; ratio of update to weight below
     1e-4 (1e-5 where trials led nowhere, and then with a gradient of a thousandth of
     the weights). A training that lost half of the loss of guessing, or whose loss fell
     and came to rest, is not reported: short steps do not rest.
@@ -76,11 +77,11 @@ def _judge(figures, *, higher):
         reached = math.inf if training["first_not_finite"] is not None else None
     if reached is None or learned(figures):
         return
-    if higher and (faded := _from_schedule(training)) is not None:
-        yield faded
-        return
     if figures.get("class_weighted"):
         trials = None  # they know nothing of these weights
+    if higher and (faded := _from_schedule(training, trials, reached)) is not None:
+        yield faded
+        return
     if trials:
         found = _from_trials(figures, trials, reached, higher)
         if found is None and higher and _stands_still(training, trials):
@@ -93,14 +94,16 @@ def _judge(figures, *, higher):
         yield found
 
 
-def _from_schedule(training):
-    """A schedule that is over long before the training is."""
+def _from_schedule(training, trials, reached):
+    """A schedule that is over long before the training is, and before the learning."""
     at, steps = training.get("rate_faded_at"), training["steps"]
     if at is None or at > thresholds.RATE_FADED_SHARE * steps:
         return None
+    if trials and min(map(_end, trials)) >= thresholds.RATE_FADED_GAIN * reached:
+        return None  # nothing was left to learn
     rate = training["learning_rate"]
     return {
-        "severity": "error",
+        "severity": "error" if trials else "warning",
         "subject": "optimizer",
         "message": f"From step {at} of {steps} on the learning rate is below 1 % of "
         f"the {rate:.2g} that it reached: the rest of the training moves nothing.",

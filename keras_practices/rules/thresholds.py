@@ -23,6 +23,8 @@ INITIAL_LOSS_MARGIN = 4.0
 # A cosine is below 1 % of its start for the last 6 % of the steps, an exponential
 # decay by a factor of a thousand for the last third.
 RATE_FADED_SHARE = 0.4
+# A short trial ends so much below the training, as a share of its loss.
+RATE_FADED_GAIN = 0.9
 
 # --- tiny subset ------------------------------------------------------------
 # CS231n, same section: "make sure you can achieve zero cost" on 20 examples. A short

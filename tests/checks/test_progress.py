@@ -32,7 +32,9 @@ def test_in_a_terminal_one_line_changes_and_goes(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     with progress("check", "auto") as say:
         say("the layers")
-    assert "print" not in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "check: the layers" in shown.err
+    assert shown.out == ""
 
 
 def test_another_verbose_is_refused_before_any_work():

@@ -1,6 +1,7 @@
 """Scripts that are diagnosed as they are, by the context and by the command line."""
 
 import json
+import sys
 import textwrap
 
 import keras
@@ -36,8 +37,6 @@ def script(tmp_path):
         return str(path)
 
     yield write
-    import sys
-
     sys.modules.pop("beside", None)
 
 

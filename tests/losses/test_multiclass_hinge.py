@@ -4,6 +4,7 @@ import pytest
 from keras import ops
 
 from keras_practices.losses import MulticlassHinge
+from keras_practices.measures.initial_loss import chance_loss
 from keras_practices.measures.model_card import measure_loss
 
 RNG = np.random.default_rng(0)
@@ -81,7 +82,10 @@ def test_config_round_trip_and_mixed_precision():
 
 
 def test_its_chance_level_is_known():
-    assert measure_loss(MulticlassHinge())["loss"] == "multiclass_hinge"
+    head = {"shape": [10], **measure_loss(MulticlassHinge(margin=2.0))}
+    assert chance_loss(head, {})[0] == 18.0
+    zeros = float(MulticlassHinge(2.0)(np.arange(10), np.zeros((10, 10), "float32")))
+    assert zeros == 18.0
 
 
 @pytest.mark.parametrize("margin", [0, -1.0, float("nan")])

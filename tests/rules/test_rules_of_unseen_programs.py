@@ -54,19 +54,23 @@ def test_a_rare_class_that_is_never_named(recall, rows, others, count, expected)
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "rows", "loss", "expected"),
+    ("values", "high", "rows", "loss", "expected"),
     [
-        (0.0, 0.0, 100, "mean_squared_error", ["error"]),
-        (0.0, 0.1, 100, "mean_squared_error", []),
-        (0.0, 0.0, 31, "mean_squared_error", []),
-        (0.0, 0.0, 100, "custom", []),  # dummies
+        ([0], 0.0, 100, "mean_squared_error", ["error"]),
+        ([0, 1], 0.0, 100, "mean_squared_error", ["warning"]),
+        ([0, 1], 0.1, 100, "mean_squared_error", []),
+        ([0], 0.0, 31, "mean_squared_error", []),
+        ([0], 0.0, 100, "custom", []),  # dummies
     ],
 )
-def test_numbers_that_are_all_the_same(low, high, rows, loss, expected):
+def test_numbers_that_are_all_the_same(values, high, rows, loss, expected):
     target = {"kind": "numbers", "shape": [1], "min": 0.0, "max": 1.0, "distinct": 2}
     head = output(target, loss=loss, activation="linear", shape=[1])
-    codes = given.coding([0, 1], low=low, high=high, rows=rows)
+    codes = given.coding(values, high=high, rows=rows)
     assert severities("labels-wrong-format", {**head, **codes}) == expected
+    if expected == ["warning"]:
+        learned = {**head, **codes, **training(last_loss=0.1)}
+        assert severities("labels-wrong-format", learned) == ["note"]
 
 
 def test_several_labels_under_sigmoids_ask_for_another_loss():
@@ -152,12 +156,20 @@ def test_the_sign_of_a_bias_is_told():
 
 
 @pytest.mark.parametrize(
-    ("at", "expected"), [(39, ["error"]), (40, ["error"]), (41, []), (None, [])]
+    ("at", "end", "expected"),
+    [
+        (40, 1.7, ["error"]),
+        (41, 1.7, []),
+        (None, 1.7, []),
+        (40, 1.72, []),  # at its height the rate gets no further
+        (40, None, ["warning"]),
+    ],
 )
-def test_a_schedule_that_is_over_early(at, expected):
-    figures = rates(1.9, {}, steps=100, rate_faded_at=at)
+def test_a_schedule_that_is_over_early(at, end, expected):
+    ends = {} if end is None else {"x1": end}
+    figures = rates(1.9, ends, steps=100, rate_faded_at=at)
     assert severities("learning-rate-too-low", figures) == expected
-    learned = rates(0.1, {}, steps=100, rate_faded_at=at)
+    learned = rates(0.1, ends, steps=100, rate_faded_at=at)
     assert severities("learning-rate-too-low", learned) == []
 
 
