@@ -4,6 +4,7 @@ from keras_practices.data.balance import class_weights
 from keras_practices.data.balance import sample_weights
 from keras_practices.data.balanced_sampler import BalancedSampler
 from keras_practices.data.leaks import find_leaks
+from keras_practices.data.min_max_scaling import MinMaxScaling
 from keras_practices.data.part import Part
 from keras_practices.data.pca import PCA
 from keras_practices.data.split import Split
@@ -13,6 +14,7 @@ from keras_practices.data.whitening import Whitening
 
 __all__ = [
     "BalancedSampler",
+    "MinMaxScaling",
     "PCA",
     "Part",
     "Split",

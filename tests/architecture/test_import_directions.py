@@ -11,7 +11,7 @@ from source_tree import sources
 pytestmark = pytest.mark.once
 
 FIRST = {"errors", "version"}
-VALUES = FIRST | {"findings", "record", "_core"}
+VALUES = FIRST | {"findings", "record", "search_record", "charts", "_core"}
 LOOKING = VALUES | {"measures", "rules"}
 
 # Room -> the rooms it may import from, besides itself. A new room needs a line here.
@@ -21,6 +21,8 @@ ALLOWED = {
     "_core": FIRST,
     "findings": FIRST,
     "record": FIRST | {"findings"},
+    "search_record": FIRST,
+    "charts": FIRST,
     # What a model or a pipeline is made of.
     "initializers": FIRST | {"_core"},
     "constraints": FIRST | {"_core"},
@@ -31,13 +33,16 @@ ALLOWED = {
     "schedules": FIRST | {"_core"},
     "optimizers": FIRST | {"_core", "schedules"},
     "augmentation": FIRST | {"_core", "data"},
-    "data": FIRST | {"_core"},
+    "data": FIRST | {"_core", "charts"},
     # Looking: measures give numbers, rules turn plain numbers into findings.
-    "measures": FIRST | {"_core", "record"},
+    "measures": FIRST | {"_core", "record", "search_record", "charts"},
     "rules": VALUES,
     "checks": LOOKING,
     "callbacks": LOOKING | {"tensorboard"},
-    "tuners": FIRST | {"_core"},
+    # Acting.
+    "tuners": LOOKING | {"callbacks"},
+    "ensembles": LOOKING | {"callbacks"},
+    "transfer": LOOKING | {"callbacks", "data", "layers", "optimizers"},
     "tensorboard": FIRST | {"_core", "record"},
     # Showing reads values only, so it shows any new producer for free; a report of a
     # record alone has the rules run on it.

@@ -30,6 +30,18 @@ def test_pitch_moves_and_loudness_stays(semitones):
     assert abs(amplitudes(found[:, INNER])[clear] - 1).max() < 0.05
 
 
+def test_pitch_agrees_with_librosa():
+    effects = pytest.importorskip("librosa.effects")
+    # Its resampler `fft` is SciPy's; the better ones are packages of their own.
+    theirs = effects.pitch_shift(
+        tones(), sr=SAMPLES, n_steps=4, n_fft=FRAME, res_type="fft"
+    )
+    ours = changed(PitchShift(4.0, FRAME), tones())
+    assert ours.shape == theirs.shape
+    found = abs(peaks(ours[:, INNER]) - peaks(theirs[:, INNER]))
+    assert found.max() < 0.5 / (SAMPLES - 600)
+
+
 def test_what_would_fold_back_is_left_out():
     found = changed(PitchShift(12, FRAME), tones([0.37, 0.1]))
     loudness = amplitudes(found[:, INNER])

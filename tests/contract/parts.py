@@ -103,6 +103,12 @@ LAYERS = {
         {},  # Keras's own
         training=False,
     ),
+    "MinMaxScaling": Layer(
+        lambda **a: adapted(kp.data.MinMaxScaling(**a), (6,)),
+        (6,),
+        {"low": "0"},
+        training=False,
+    ),
     "PCA": Layer(
         lambda **a: adapted(kp.data.PCA(**{"n_components": 3, **a}), (6,)),
         (6,),

@@ -87,6 +87,17 @@ def test_axes_of_images(axis, reduced):
     )
 
 
+def test_rows_by_themselves():
+    # What the table of practices names for it is Keras's own: no statistics to learn.
+    x = np.random.default_rng(5).normal(3, 2, size=(4, 6, 5, 1)).astype("float32")
+    x[0] = 7.0  # one grey picture
+    layer = keras.layers.LayerNormalization(axis=(1, 2, 3), center=False, scale=False)
+    rows = x.reshape(4, -1).astype("float64")
+    expected = StandardScaler().fit_transform(rows.T).T.reshape(x.shape)
+    # Its epsilon of 1e-3 stands beside a variance of 4.
+    np.testing.assert_allclose(standardized(layer, x), expected, rtol=2e-3, atol=1e-4)
+
+
 def test_learns_from_the_training_part_only():
     x = np.random.default_rng(2).normal(size=(100, 2)).astype("float32")
     x[50:] += 10
