@@ -13,6 +13,7 @@ import contextlib
 import keras
 
 from keras_practices._core import backend
+from keras_practices._core.model_layers import all_layers
 
 # Proven by the tests.
 KERAS_VERSIONS = ("3.15",)
@@ -110,7 +111,7 @@ def _widen(swaps, tensor):
 
 def _layers(model):
     """The model, all layers in it, and the graphs that sequential models hold."""
-    found = {id(layer): layer for layer in model._flatten_layers()}
+    found = {id(layer): layer for layer in all_layers(model, itself=True)}
     for layer in list(found.values()):
         graph = getattr(layer, "_functional", None)
         if isinstance(graph, keras.layers.Layer):

@@ -8,12 +8,12 @@ import numpy as np
 from keras import ops
 
 from keras_practices._core import backend
+from keras_practices._core.model_layers import all_layers
 from keras_practices._core.randomness import restore_rng
 from keras_practices._core.validation import check_integer
 from keras_practices._core.validation import type_error
 from keras_practices._core.validation import value_error
 from keras_practices.errors import UsageError
-from keras_practices.measures.capture import all_layers
 from keras_practices.measures.capture import without_noise
 
 _OWNER = "update_batch_norm"

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_practices._core.model_layers import all_layers
 from keras_practices._core.optional import require
 from keras_practices._core.validation import check_integer
 from keras_practices._core.validation import check_number
@@ -18,7 +19,6 @@ from keras_practices.callbacks.guard import guarded
 from keras_practices.callbacks.learning_rate import plain_rate
 from keras_practices.errors import KerasPracticesWarning
 from keras_practices.errors import UsageError
-from keras_practices.measures.capture import all_layers
 from keras_practices.measures.set_up import check_model
 
 KINDS = ("steepest", "minimum_over_10", "valley")

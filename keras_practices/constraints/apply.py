@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_practices._core.model_layers import all_layers
 from keras_practices._core.validation import check_number
 from keras_practices._core.validation import type_error
 from keras_practices._core.validation import value_error
@@ -97,7 +98,7 @@ def apply_max_norm(model: keras.Model, max_value: float = 3.0) -> dict[str, list
 def _find_weights(model):
     """Yields `(layer, name of the constraint, variable, axes)`, each weight once."""
     seen = set()
-    for layer in model._flatten_layers():
+    for layer in all_layers(model, itself=True):
         if not layer.built:
             continue
         for weight, attribute in _PAIRS:

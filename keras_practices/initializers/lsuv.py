@@ -7,6 +7,7 @@ import numpy as np
 from keras import layers
 from keras import ops
 
+from keras_practices._core.model_layers import all_layers
 from keras_practices._core.randomness import derive_seeds
 from keras_practices._core.validation import check_integer
 from keras_practices._core.validation import type_error
@@ -100,7 +101,9 @@ class LSUV:
                 f"Received: model={model.name!r}, not built. Give it a keras.Input, "
                 f"or call it on a batch first."
             )
-        treated = [layer for layer in model._flatten_layers() if _is_treated(layer)]
+        treated = [
+            layer for layer in all_layers(model, itself=True) if _is_treated(layer)
+        ]
         kernels = [_kernels(layer) for layer in treated]
         before = [
             [ops.convert_to_numpy(one).copy() for one in group] for group in kernels

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
+from keras_practices._core.model_layers import all_layers
 from keras_practices._core.validation import check_number
 from keras_practices._core.validation import type_error
 from keras_practices._core.validation import value_error
@@ -75,13 +76,13 @@ def insert_batch_norm(
         "insert_batch_norm", "momentum", momentum, low=0, high=1, closed="left"
     )
     check_number("insert_batch_norm", "epsilon", epsilon, low=0, closed="neither")
-    names = {layer.name for layer in model._flatten_layers()}
+    names = {layer.name for layer in all_layers(model, itself=True)}
     if skip is None:
         left = output_layers(model.outputs)
     else:
         left = {
             id(layer)
-            for layer in model._flatten_layers()
+            for layer in all_layers(model, itself=True)
             if layer.name in _checked_skip(skip, names)
         }
     return _Rebuild(left, names, {"momentum": momentum, "epsilon": epsilon}).run(model)
@@ -90,7 +91,7 @@ def insert_batch_norm(
 def _check_model(model):
     if not isinstance(model, keras.Model):
         raise type_error("insert_batch_norm", "model", "a keras.Model", model)
-    for layer in model._flatten_layers():
+    for layer in all_layers(model, itself=True):
         if not isinstance(layer, keras.Model):
             continue
         if not isinstance(layer, keras.Sequential | keras.Function):
@@ -265,7 +266,9 @@ def _assign(variable, other):
 
 
 def _copy_variables(layer, copy):
-    pairs = zip(layer._flatten_layers(), copy._flatten_layers(), strict=True)
+    pairs = zip(
+        all_layers(layer, itself=True), all_layers(copy, itself=True), strict=True
+    )
     for old, new in pairs:
         store = {}
         old.save_own_variables(store)

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_practices._core import backend
+from keras_practices._core.model_layers import all_layers
 from keras_practices._core.randomness import derive_seeds
 from keras_practices._core.validation import check_integer
 from keras_practices._core.validation import type_error
@@ -124,7 +125,7 @@ def predict_mc(
 
 
 def _noisy_layers(model, layers):
-    inside = list(model._flatten_layers(include_self=False))
+    inside = all_layers(model)
     if layers is None:
         found = [layer for layer in inside if _is_noise(layer)]
         if not found:

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_practices._core.model_layers import all_layers
 from keras_practices._core.registration import register
 from keras_practices._core.validation import type_error
 from keras_practices._core.validation import value_error
@@ -194,7 +195,9 @@ def initialize_weight_normalization(model: keras.layers.Layer, x: Any) -> list[s
             f"{owner}: argument `model` must be built, so that it has weights. "
             f"Received: model={model.name!r}, not built."
         )
-    found = [x for x in model._flatten_layers() if isinstance(x, WeightNormalization)]
+    found = [
+        x for x in all_layers(model, itself=True) if isinstance(x, WeightNormalization)
+    ]
     if not found:
         raise value_error(owner, "model", "with WeightNormalization layers", model.name)
     try:

@@ -7,6 +7,9 @@ from typing import Any
 
 import keras
 
+from keras_practices._core.model_layers import all_layers
+from keras_practices._core.model_layers import direct_layers
+
 # Built-in layers that run others inside a loop or a branch of their own: what
 # happens there belongs to another trace, and the layer as a whole is what we read.
 CLOSED = (keras.layers.RNN, keras.layers.Wrapper, keras.layers.MultiHeadAttention)
@@ -49,17 +52,10 @@ def open_layers(model):
     return found
 
 
-def all_layers(layer):
-    """Returns every layer inside `layer`, at any depth, each once."""
-    # A layer has no public list of its sub-layers; this is the walk that Keras's
-    # own summaries use.
-    return list(layer._flatten_layers(include_self=False))
-
-
 def _children(layer):
     if isinstance(layer, keras.Model):
         return list(layer.layers)
-    return list(layer._flatten_layers(include_self=False, recursive=False))
+    return direct_layers(layer)
 
 
 def _first_tensor(value):

@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers
 from keras import ops
 
-from keras_practices.measures.capture import all_layers
+from keras_practices._core.model_layers import all_layers
 from keras_practices.measures.graph_nodes import fan_in
 from keras_practices.measures.model_card import has_custom_train_step
 

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
+from keras_practices._core.model_layers import all_layers
 from keras_practices.measures.arrays import measure_targets
-from keras_practices.measures.capture import all_layers
 
 # Rows that are looked at; a Gram matrix of them takes some megabytes.
 MAX_ROWS = 800

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_practices._core.fit_internals import compile_arguments
-from keras_practices.measures.capture import all_layers
+from keras_practices._core.model_layers import all_layers
 from keras_practices.measures.graph_nodes import DROPOUT
 from keras_practices.measures.initial_weights import measure_frozen
 

@@ -9,10 +9,10 @@ import numpy as np
 from keras import ops
 
 from keras_practices._core import backend
+from keras_practices._core.model_layers import all_layers
 from keras_practices._core.train_function import FIGURES
 from keras_practices.measures.activation_figures import activation_parts
 from keras_practices.measures.capture import activation_name
-from keras_practices.measures.capture import all_layers
 from keras_practices.measures.capture import open_layers
 from keras_practices.measures.capture import rematerialized
 from keras_practices.measures.capture import shadowed

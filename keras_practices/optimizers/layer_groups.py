@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_practices._core.model_layers import all_layers
 from keras_practices._core.validation import check_number
 from keras_practices._core.validation import type_error
 from keras_practices._core.validation import value_error
@@ -127,7 +128,7 @@ def _groups_of(model, groups):
 
 
 def _layer_of(model, member):
-    layers = list(model._flatten_layers(include_self=False))
+    layers = all_layers(model)
     for layer in layers:
         if layer is member or (isinstance(member, str) and layer.name == member):
             return layer

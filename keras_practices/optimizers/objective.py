@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_practices._core import backend
 from keras_practices._core import float64
+from keras_practices._core.model_layers import all_layers
 from keras_practices._core.validation import check_integer
 from keras_practices._core.validation import type_error
 from keras_practices._core.validation import value_error
@@ -196,8 +197,7 @@ class Objective:
 def noise_layers(model):
     """Returns the layers of a model that draw random numbers when it is trained."""
     found = []
-    # A layer has no public list of its sub-layers.
-    for layer in model._flatten_layers(include_self=False):
+    for layer in all_layers(model):
         draws = any(
             isinstance(value, keras.random.SeedGenerator)
             for value in vars(layer).values()

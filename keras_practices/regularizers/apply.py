@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_practices._core.model_layers import all_layers
 from keras_practices._core.validation import check_number
 from keras_practices._core.validation import type_error
 from keras_practices._core.validation import value_error
@@ -101,7 +102,7 @@ def regularize(
         for weight, attribute in _PAIRS:
             if hasattr(layer, attribute) and getattr(layer, weight, None) is variable:
                 setattr(layer, attribute, penalty)
-    for layer in model._flatten_layers():
+    for layer in all_layers(model, itself=True):
         if isinstance(layer, _ATTENTION) and hasattr(layer, "_kernel_regularizer"):
             layer._kernel_regularizer = penalty
     _make_steps_anew(model)
@@ -117,7 +118,7 @@ def _size(penalty, variable):
 
 
 def _refuse_computed_weights(model):
-    for layer in model._flatten_layers():
+    for layer in all_layers(model, itself=True):
         quantized = getattr(layer, "quantization_mode", None) is not None
         if quantized or getattr(layer, "lora_enabled", False):
             raise UsageError(

@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_practices._core.model_layers import all_layers
+
 NORMALIZATIONS = (
     keras.layers.BatchNormalization,
     keras.layers.GroupNormalization,
@@ -30,7 +32,7 @@ def split_variables(model):
         Two lists of `(layer, variable)`, each variable once.
     """
     weights, others, seen = [], [], set()
-    for layer in model._flatten_layers():
+    for layer in all_layers(model, itself=True):
         # What would be trainable were nothing frozen; `trainable_variables` of a
         # frozen layer is empty.
         for variable in layer._trainable_variables:

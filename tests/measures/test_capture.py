@@ -4,8 +4,8 @@ import pytest
 from keras import layers
 from keras import ops
 
+from keras_practices._core.model_layers import all_layers
 from keras_practices.measures.capture import activation_name
-from keras_practices.measures.capture import all_layers
 from keras_practices.measures.capture import captured_calls
 from keras_practices.measures.capture import open_layers
 from keras_practices.measures.capture import without_noise
