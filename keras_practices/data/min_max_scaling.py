@@ -1,5 +1,7 @@
 """Features scaled to a range, by the extremes of the training part only."""
 
+from typing import Any
+
 import numpy as np
 
 from keras_practices._core.registration import register
@@ -54,7 +56,14 @@ class MinMaxScaling(TrainingNormalization):
         along the dimension is -1 and 1 respectively").
     """
 
-    def __init__(self, low=0.0, high=1.0, *, axis=-1, **kwargs):
+    def __init__(
+        self,
+        low: float = 0.0,
+        high: float = 1.0,
+        *,
+        axis: int | tuple[int, ...] | None = -1,
+        **kwargs: Any,
+    ):
         check_number(self, "low", low)
         check_number(self, "high", high)
         if high <= low:

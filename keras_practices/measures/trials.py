@@ -14,6 +14,9 @@ from keras_practices.measures.side_state import fresh_optimizer
 # The trials at the own rate, a tenth and ten times of it, and a part of the next.
 _TRIALS = 3.5
 _FEWEST_STEPS = 20
+# Where time does not do for that: the own rate, the likelier side, and some room.
+_TRIALS_IN_HASTE = 2.2
+_FEWEST_STEPS_IN_HASTE = 12
 
 
 def measure_tiny_subset(
@@ -93,7 +96,7 @@ def measure_rates(
             have changed the optimizer's since).
         batch_size: Rows a step, as the training uses.
         steps: Steps for each rate; fewer, but not below 20, where the time would not
-            do for the first three.
+            do for the first three, and not below 12 where it does for two only.
         decades: Its own rate, a tenth and ten times of it are tried first; then on in
             the better direction as long as it gets better, so many decades at most.
         seconds: Time at the most.
@@ -101,7 +104,8 @@ def measure_rates(
     Returns:
         List of dicts, one a rate, in rising order: `factor`, `learning_rate`,
         `first_loss` (of the initial weights, on the batches of `last_loss`),
-        `last_loss`, `best_loss`, `steps`, `losses`, `seconds`.
+        `last_loss`, `best_loss`, `steps`, `losses`, `seconds`. A rate for which the
+        time did not do is left out.
     """
     size = max(1, min(batch_size, sample.rows))
     starts = _shuffled_starts(sample.rows, size, steps)
@@ -127,12 +131,18 @@ def measure_rates(
         summary = _summary(*losses_at(learning_rate * 10.0**power), optimizer)
         return {"factor": 10.0**power, **summary, "first_loss": start}
 
-    trials = {power: trial(power) for power in (0, -1, 1)}
+    trials = {0: trial(0)}
+    # The likelier side first: a steep rate throws the loss up, else more may help.
+    rises = _end_of(trials[0]) > start
+    waiting = [-1, 1] if rises else [1, -1]
     while time.perf_counter() < deadline:
-        power = _next_power(trials, decades)
+        power = waiting.pop(0) if waiting else _next_power(trials, decades)
         if power is None:
             break
-        trials[power] = trial(power)
+        found = trial(power)
+        if found["steps"] < steps and math.isfinite(found["last_loss"]):
+            break  # cut short: its loss says nothing beside those of the others
+        trials[power] = found
     return [trials[power] for power in sorted(trials)]
 
 
@@ -143,8 +153,11 @@ def _steps_in_time(side, batch_of, steps, deadline):
     begun = time.perf_counter()
     side.step(*batch_of(min(1, steps - 1)))
     now = time.perf_counter()
-    possible = int((deadline - now) / (_TRIALS * max(now - begun, 1e-6)))
-    return min(steps, max(_FEWEST_STEPS, possible))
+    possible = (deadline - now) / max(now - begun, 1e-6)
+    if possible >= _TRIALS * _FEWEST_STEPS:
+        return min(steps, int(possible / _TRIALS))
+    in_haste = int(possible / _TRIALS_IN_HASTE)
+    return min(steps, _FEWEST_STEPS, max(_FEWEST_STEPS_IN_HASTE, in_haste))
 
 
 def _next_power(trials, decades):

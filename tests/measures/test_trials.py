@@ -1,8 +1,11 @@
+import types
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
+from keras_practices.measures import trials as trials_module
 from keras_practices.measures.sample import take_sample
 from keras_practices.measures.side_state import snapshot
 from keras_practices.measures.trials import measure_rates
@@ -138,13 +141,28 @@ def test_a_good_rate_is_not_driven_on():
     )
 
 
-def test_time_is_kept_and_three_rates_are_always_tried():
+def test_time_is_kept_and_the_own_rate_is_always_tried():
     trials = rates(classifier(keras.optimizers.Adam(1e-6)), 1e-6, seconds=0.0)
-    assert [(one["factor"], one["steps"]) for one in trials] == [
-        (0.1, 1),
-        (1.0, 1),
-        (10.0, 1),
-    ]
+    assert [(one["factor"], one["steps"]) for one in trials] == [(1.0, 1)]
+
+
+@pytest.mark.parametrize(("rate", "factors"), [(1e-4, [1.0, 10.0]), (50.0, [0.1, 1.0])])
+def test_in_haste_the_likelier_side_comes_first(monkeypatch, rate, factors):
+    clock = types.SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
+    monkeypatch.setattr(trials_module, "time", clock)
+    step = trials_module.SideState.step
+
+    def slow_step(side, *batch):
+        clock.now += 0.1
+        return step(side, *batch)
+
+    monkeypatch.setattr(trials_module.SideState, "step", slow_step)
+    # After two steps for the clock 43 are left: 19 for each of two rates, and the
+    # third, cut short, would say nothing beside them.
+    trials = rates(classifier(keras.optimizers.Adam(rate)), rate, seconds=4.5)
+    assert [one["factor"] for one in trials] == factors
+    assert [one["steps"] for one in trials] == [19, 19]
+    assert clock.now < 4.7
 
 
 def test_rows_that_were_not_seen_are_shown_beside_those_that_were():
