@@ -178,7 +178,8 @@ def _beyond_activation(output, coding):
     top = "up" if math.isinf(highest) else f"to {highest:.4g}"
     pixels = low >= 0 and 200 <= high <= 255
     return (
-        False,
+        # With other targets its loss has no lowest value: that it falls says nothing.
+        loss == "binary_crossentropy",
         f"The targets run from {low:.4g} to {high:.4g}; a {activation} gives "
         f"{lowest:.4g} {top}.",
         "Targets were not scaled into the range of the output, or its activation is "

@@ -278,3 +278,18 @@ def test_absolute_errors_are_compared_with_a_share_of_the_variance():
     # 0.7 of the distance is half of the variance.
     figures["outputs"][0]["loss"] = "mean_absolute_error"
     assert severities("targets-not-scaled", figures) == ["note"]
+
+
+def test_masks_of_0_and_255_are_an_error_though_the_loss_falls():
+    # Under a target of 255 the binary cross-entropy falls without end.
+    target = {"kind": "numbers", "shape": [16, 16, 1], "distinct": 2}
+    target |= {"min": 0.0, "max": 255.0}
+    figures = output(target, loss="binary_crossentropy", activation="sigmoid")
+    figures |= given.coding([0, 255]) | training(last_loss=-900.0)
+    assert severities("targets-out-of-range", figures) == ["error"]
+    found = [
+        finding
+        for code in ("targets-out-of-range", "loss-output-mismatch")
+        for finding in CATALOGUE[code](figures)
+    ]
+    assert [one.rule for one in explain(found)] == ["targets-out-of-range"]
