@@ -2,6 +2,7 @@
 
 import math
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -11,10 +12,14 @@ from keras import ops
 from keras_practices._core.validation import check_integer
 from keras_practices._core.validation import check_number
 from keras_practices._core.validation import value_error
+from keras_practices.charts import Images
 from keras_practices.data.moments import Moments
 from keras_practices.data.moments import principal_axes
 from keras_practices.data.streams import training_inputs
 from keras_practices.errors import UsageError
+
+# Larger images show no more, and make a report large.
+IMAGE_SIDE = 64
 
 
 class PrincipalLayer(keras.layers.Layer):
@@ -192,6 +197,61 @@ class PrincipalLayer(keras.layers.Layer):
             Array `(components, ...)` of unit vectors, largest variance first.
         """
         return self.components.reshape(-1, *self.input_spec.shape[1:])
+
+    def eigen_images(
+        self, shape: Sequence[int] | None = None, count: int = 16
+    ) -> Images:
+        """Returns the first components as images for a report.
+
+        Args:
+            shape: `(height, width)`, `(height, width, 1)` or, in colour, `(height,
+                width, 3)`: how a row is laid out; None takes the shape of the rows
+                that it learned from.
+            count: Integer of at least 1. How many; fewer where it keeps fewer.
+
+        Returns:
+            `keras_practices.charts.Images`, largest variance first, each with its
+            share of the variance; larger images are thinned out to 64 pixels a side.
+
+        Raises:
+            ValueError: a shape that is no image or has another number of features.
+            RuntimeError: called before `adapt`.
+
+        Example:
+
+        >>> from keras_practices.data import PCA, Part
+        >>> x = np.random.default_rng(0).normal(size=(50, 16)).astype("float32")
+        >>> layer = PCA()
+        >>> layer.adapt(Part(x, np.zeros(50), role="train"))
+        >>> kp.Report(charts=[layer.eigen_images((4, 4), count=8)]).charts[0].title
+        'Eigen-images'
+        """
+        check_integer(self, "count", count, low=1)
+        axes = self.components[:count]
+        if shape is None:
+            shape = self.input_spec.shape[1:]
+        shape = tuple(shape)
+        fits = len(shape) in (2, 3) and math.prod(shape) == axes.shape[1]
+        if not fits or (len(shape) == 3 and shape[2] not in (1, 3)):
+            expected = (
+                "(height, width), or with 1 or 3 channels, of as many numbers as a "
+                f"row has, {axes.shape[1]}"
+            )
+            raise value_error(self, "shape", expected, shape)
+        step = math.ceil(max(shape[:2]) / IMAGE_SIDE)
+        shares = self.explained_variance_ratio[:count]
+        return Images(
+            title="Eigen-images",
+            arrays=axes.reshape(-1, *shape)[:, ::step, ::step],
+            captions=[f"{100 * share:.3g} %" for share in shares],
+            reading="The directions in which the training rows differ most, largest "
+            "first, each with its share of the variance; grey between is no change. "
+            "Which end is black and which is white has no meaning.",
+            bad="The first ones look like noise: neighbouring pixels say nothing about "
+            "one another, or the rows are not laid out as images.",
+            fact=f"{len(axes)} of {axes.shape[1]} directions hold "
+            f"{100 * shares.sum():.3g} % of the variance.",
+        )
 
     @property
     def mean(self) -> np.ndarray:

@@ -2,5 +2,6 @@
 
 from keras_practices.report.comparison import compare
 from keras_practices.report.report import Report
+from keras_practices.report.search import report_search
 
-__all__ = ["Report", "compare"]
+__all__ = ["Report", "compare", "report_search"]

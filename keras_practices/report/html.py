@@ -73,15 +73,7 @@ def _render(template, report):
     # Made from the content: the same report gives the same bytes.
     digest = hashlib.sha256(report.to_json().encode()).hexdigest()
     prefix = f"kp{digest[:8]}"
-    pictures, missing = [], []
-    # Late: nobody who does not draw should wait for it at `import`.
-    if report.runs:
-        plots = require("keras_practices.report.plots", "report", PURPOSE)
-        pictures, missing = plots.draw_runs(report.runs, prefix)
-    elif report.record is not None:
-        plots = require("keras_practices.report.plots", "report", PURPOSE)
-        subjects = [finding.subject for finding in report.findings]
-        pictures, missing = plots.draw_all(report.record, subjects, prefix)
+    pictures, missing = _pictures(report, prefix)
     counts, message, advice = words.verdict(report)
     return environment.get_template(template).render(
         report=report,
@@ -96,3 +88,19 @@ def _render(template, report):
         unmeasured=words.unmeasured(report),
         stage_words=words.STAGE_WORDS,
     )
+
+
+def _pictures(report, prefix):
+    """Draws all that the report has to draw; returns pictures and what is missing."""
+    if not report.charts and not report.runs and report.record is None:
+        return [], []
+    # Late: nobody who does not draw should wait for it at `import`.
+    plots = require("keras_practices.report.plots", "report", PURPOSE)
+    pictures, missing = plots.draw_charts(report.charts, f"{prefix}-c")
+    drawn, lacking = [], []
+    if report.runs:
+        drawn, lacking = plots.draw_runs(report.runs, prefix)
+    elif report.record is not None:
+        subjects = [finding.subject for finding in report.findings]
+        drawn, lacking = plots.draw_all(report.record, subjects, prefix)
+    return [*pictures, *drawn], [*missing, *lacking]

@@ -8,22 +8,28 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_practices._core.validation import type_error
+from keras_practices.charts import Chart
+from keras_practices.charts import Images
+from keras_practices.charts import Panels
 from keras_practices.errors import ArgumentValueError
 from keras_practices.errors import MissingExtraError
 from keras_practices.findings import SEVERITIES
 from keras_practices.findings import Finding
 from keras_practices.measures.recorded import figures_of_record
 from keras_practices.record import Record
+from keras_practices.report import chart_values
 from keras_practices.report import html
 from keras_practices.report import text
+from keras_practices.report.arguments import checked_charts
 from keras_practices.report.arguments import checked_dict
 from keras_practices.report.arguments import checked_findings
 from keras_practices.report.arguments import checked_pairs
+from keras_practices.report.arguments import checked_sections
 from keras_practices.report.arguments import checked_tables
+from keras_practices.report.arguments import checked_timings
 from keras_practices.report.files import write_whole
 from keras_practices.report.tables import tables_of
 from keras_practices.report.tables import timings_of
-from keras_practices.report.words import is_number
 from keras_practices.rules import check_codes
 from keras_practices.rules import explain
 from keras_practices.rules import run_rules
@@ -51,6 +57,8 @@ class Report:
         sections: Dict of heading to a text, or to a list of flat dicts, the rows of a
             table.
         runs: Dict of name to `Record`, for a page that compares runs; see `compare`.
+        charts: List of `Chart`, `Panels` and `Images` (`keras_practices.charts`),
+            drawn before the pictures of the record.
 
     Raises:
         TypeError: an argument of the wrong kind, or a value that JSON cannot hold.
@@ -78,6 +86,7 @@ class Report:
         environment: dict[str, Any] | None = None,
         sections: dict[str, str | list[dict[str, Any]]] | None = None,
         runs: dict[str, Record] | None = None,
+        charts: Iterable[Chart | Panels | Images] = (),
     ):
         if not isinstance(title, str):
             raise type_error(self, "title", "a text", title)
@@ -93,23 +102,14 @@ class Report:
         self.record = record
         self.figures = checked_tables(figures)
         self.not_measured = checked_pairs(not_measured)
-        self.timings = checked_dict("timings", timings)
+        self.timings = checked_timings(timings)
         self.environment = checked_dict("environment", environment)
-        self.sections = checked_dict("sections", sections)
+        self.sections = checked_sections(sections)
+        self.charts = checked_charts(charts)
         self.runs = dict(runs or {})
         # What `fit` returned or raised, where one made the report; not of the value.
         self.history: Any = None
         self.raised: Exception | None = None
-        for name, content in self.sections.items():
-            rows = content if isinstance(content, list) else []
-            if not isinstance(content, str | list) or not all(
-                isinstance(row, dict) for row in rows
-            ):
-                expected = "a dict of texts or lists of dicts"
-                raise type_error(self, "sections", expected, {name: content})
-        for name, seconds in self.timings.items():
-            if not is_number(seconds):
-                raise type_error(self, "timings", "a dict of seconds", {name: seconds})
 
     @classmethod
     def from_record(
@@ -176,12 +176,14 @@ class Report:
         findings: Iterable[Finding] = (),
         *,
         figures: dict[str, dict[str, Any]] | None = None,
+        charts: Iterable[Chart | Panels | Images] = (),
     ) -> "Report":
-        """Returns a copy with more findings and tables, such as those of a test set.
+        """Returns a copy with more findings, tables and charts, as of a test set.
 
         Args:
             findings: List of `Finding`, placed behind those of the same severity.
             figures: Dict of table name to a flat dict, behind the present tables.
+            charts: List of `Chart`, `Panels` and `Images`, behind the present ones.
 
         Returns:
             A `Report`; this one stays as it is.
@@ -197,6 +199,7 @@ class Report:
             environment=self.environment,
             sections=self.sections,
             runs=self.runs,
+            charts=[*self.charts, *checked_charts(charts)],
         )
         copy.history, copy.raised = self.history, self.raised
         return copy
@@ -251,6 +254,7 @@ class Report:
             "sections": self.sections,
             "record": None if self.record is None else list(self.record.lines),
             "runs": {name: list(run.lines) for name, run in self.runs.items()},
+            "charts": [chart_values.to_dict(chart) for chart in self.charts],
         }
 
     def to_json(self, path: str | os.PathLike | None = None) -> str | pathlib.Path:
@@ -296,10 +300,12 @@ class Report:
                 )
             findings = [Finding.from_dict(each) for each in values.pop("findings")]
             lines, runs = values.pop("record"), values.pop("runs", {})
+            charts = values.pop("charts", [])
             return cls(
                 findings,
                 record=None if lines is None else _record(lines),
                 runs={name: _record(lines) for name, lines in runs.items()},
+                charts=[chart_values.from_dict(each) for each in charts],
                 **values,
             )
         except (OSError, LookupError, AttributeError, TypeError, ValueError) as error:

@@ -37,6 +37,8 @@ def renderable(report):
         parts += _table(name, words.flat(table))
     for name, content in report.sections.items():
         parts += _section(name, content)
+    facts = [(chart.title, chart.fact or "see the HTML") for chart in report.charts]
+    parts += _table("Charts", facts)
     timings = [(name, words.duration(each)) for name, each in report.timings.items()]
     parts += _table("Timings", timings)
     parts += _table("Environment", words.flat(report.environment))

@@ -324,3 +324,40 @@ def test_more_components_than_features():
         PCA(4)(keras.Input((3,)))
     with pytest.raises(ValueError, match="argument `input_shape`"):
         PCA(2)(keras.Input((None, 3)))
+
+
+def test_eigen_images_are_the_components_in_the_layout_of_a_picture():
+    x = correlated(80, 16)
+    expected = sklearn.decomposition.PCA(5, svd_solver="full").fit(x.astype("float64"))
+    images = adapted(x).eigen_images((4, 4), count=5)
+    assert images.arrays.shape == (5, 4, 4, 1)
+    found = images.arrays.reshape(5, 16)
+    signs = np.sign(np.sum(found * expected.components_, axis=1, keepdims=True))
+    assert_close(found * signs, expected.components_)
+    shares = [float(caption.split()[0]) / 100 for caption in images.captions]
+    np.testing.assert_allclose(shares, expected.explained_variance_ratio_, rtol=5e-3)
+
+
+def test_eigen_images_take_the_shape_of_what_was_learned():
+    x = correlated(40, 27).reshape(40, 3, 3, 3)
+    assert adapted(x, 4).eigen_images().arrays.shape == (4, 3, 3, 3)
+
+
+def test_eigen_images_of_large_pictures_are_thinned_out():
+    x = np.random.default_rng(0).normal(size=(4, 2, 130)).astype("float32")
+    layer = adapted(x, 2)
+    images = layer.eigen_images()
+    assert images.arrays.shape == (2, 1, 44, 1)
+    expected = layer.components.reshape(2, 2, 130)[:, ::3, ::3]
+    np.testing.assert_array_equal(images.arrays[..., 0], expected)
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (16,), (2, 2, 4), (2, 2, 2, 2)])
+def test_eigen_images_of_no_picture_are_refused(shape):
+    with pytest.raises(ValueError, match="`shape` must be .*height, width.*16"):
+        adapted(correlated(40, 16)).eigen_images(shape)
+
+
+def test_eigen_images_need_statistics():
+    with pytest.raises(UsageError, match="adapt"):
+        PCA().eigen_images((4, 4))

@@ -6,6 +6,9 @@ import re
 
 import pytest
 
+from keras_practices.charts import Chart
+from keras_practices.charts import Images
+from keras_practices.charts import Panels
 from keras_practices.findings import Finding
 from keras_practices.report import Report
 from keras_practices.report.report import SCHEMA
@@ -48,3 +51,17 @@ def test_a_report_of_schema_1_from_another_time_is_read():
         "record": None,
     }
     assert Report.from_json(json.dumps(old)).title == "t"
+
+
+def test_every_key_of_a_chart_is_described_and_no_other():
+    chart = Report(charts=[Chart("t", "x", "y", [], "r")]).to_dict()["charts"][0]
+    assert described("A chart (`kind` is `chart`):") == list(chart)
+
+
+@pytest.mark.parametrize(
+    "value", [Panels("t", [], "r"), Images("t", [[[1.0]]], reading="r")]
+)
+def test_every_key_of_a_group_and_of_images_is_described(value):
+    text = PAGE.read_text("utf-8").split("A group (`kind` is", 1)[1].split("\n\n")[0]
+    for key in Report(charts=[value]).to_dict()["charts"][0]:
+        assert f"`{key}`" in text

@@ -1,4 +1,4 @@
-"""Pictures of a record, drawn with matplotlib as inline SVG."""
+"""Pictures of a record and of charts, drawn with matplotlib as inline SVG."""
 
 from keras_practices.report.plots.activations import (
     histogram_picture as output_histograms,
@@ -6,6 +6,7 @@ from keras_practices.report.plots.activations import (
 from keras_practices.report.plots.activations import spread_picture
 from keras_practices.report.plots.canvas import Canvas
 from keras_practices.report.plots.canvas import drawing
+from keras_practices.report.plots.charts import chart_picture
 from keras_practices.report.plots.filters import filter_picture
 from keras_practices.report.plots.gap import gap_picture
 from keras_practices.report.plots.gradients import flow_picture
@@ -53,6 +54,18 @@ def draw_runs(records, prefix):
     """
     with drawing():
         return _sorted([runs_picture(Canvas(prefix), records)])
+
+
+def draw_charts(charts, prefix):
+    """Draws charts, one picture each; arguments and result as of `draw_all`.
+
+    Args:
+        charts: List of `Chart`, `Panels` and `Images`.
+        prefix: What every id in the drawings begins with.
+    """
+    canvas = Canvas(prefix)
+    with drawing():
+        return _sorted([chart_picture(canvas, chart) for chart in charts])
 
 
 def _sorted(results):

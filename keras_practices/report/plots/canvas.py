@@ -9,6 +9,7 @@ import base64
 import contextlib
 import io
 import math
+import warnings
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -36,6 +37,8 @@ def drawing():
         "svg.fonttype": "none",
         "svg.hashsalt": "keras_practices",
         "font.size": FONT_SIZE,
+        # A name with two dollar signs is a name, not a formula.
+        "text.parse_math": False,
         "text.color": ink,
         "axes.labelcolor": ink,
         "axes.edgecolor": line,
@@ -82,7 +85,10 @@ class Canvas:
     def svg(self, axes, alt):
         """Returns the drawing as an SVG element that follows the page's colours."""
         file = io.BytesIO()
-        axes.figure.savefig(file, format="svg")
+        with warnings.catch_warnings():
+            # The page's font is drawn with, not matplotlib's: it may well have them.
+            warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
+            axes.figure.savefig(file, format="svg")
         self.drawn += 1
         return inline(file.getvalue(), f"{self.prefix}-{self.drawn}-", alt)
 
@@ -217,22 +223,23 @@ def epoch_axis(axes, end):
     axes.set_xlabel("epochs")
 
 
-def linear_axis(axes, low, high):
-    """Makes the y axis run from `low` to `high` with a little air."""
+def linear_axis(axes, low, high, side="y", share=0.05):
+    """Makes one axis run from `low` to `high` with a little air at both ends."""
     ticker = _matplotlib("ticker")
-    air = 0.05 * (high - low) or 0.5 * abs(high) or 1.0
-    axes.set_ylim(low - air, high + air)
-    axes.yaxis.set_major_locator(ticker.MaxNLocator(5, steps=(1, 2, 2.5, 5, 10)))
-    axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda v, _: power(v)))
+    air = share * (high - low) or 0.5 * abs(high) or 1.0
+    if low == high or share:
+        low, high = low - air, high + air
+    axis = _scaled(axes, side, "linear", low, high)
+    axis.set_major_locator(ticker.MaxNLocator(5, steps=(1, 2, 2.5, 5, 10)))
+    axis.set_major_formatter(ticker.FuncFormatter(lambda v, _: power(v)))
 
 
-def log_axis(axes, low, high):
-    """Makes the y axis logarithmic with readable labels over `low` to `high`."""
+def log_axis(axes, low, high, side="y"):
+    """Makes one axis logarithmic with readable labels over `low` to `high`."""
     ticker = _matplotlib("ticker")
     low = max(low, AXIS_FLOOR)
     high = max(low, high)
-    axes.set_yscale("log")
-    axes.set_ylim(low / 1.15, high * 1.15)
+    axis = _scaled(axes, side, "log", low / 1.15, high * 1.15)
     decades = math.log10(high) - math.log10(low)
     if decades < 1:
         locator = ticker.MaxNLocator(5)
@@ -240,9 +247,16 @@ def log_axis(axes, low, high):
         locator = ticker.LogLocator(subs=(1.0, 2.0, 5.0))
     else:
         locator = ticker.LogLocator(numticks=7)
-    axes.yaxis.set_major_locator(locator)
-    axes.yaxis.set_minor_locator(ticker.NullLocator())
-    axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda v, _: power(v)))
+    axis.set_major_locator(locator)
+    axis.set_minor_locator(ticker.NullLocator())
+    axis.set_major_formatter(ticker.FuncFormatter(lambda v, _: power(v)))
+
+
+def _scaled(axes, side, scale, low, high):
+    """Sets scale and limits of the axis at a side, `"x"` or `"y"`, and returns it."""
+    getattr(axes, f"set_{side}scale")(scale)
+    getattr(axes, f"set_{side}lim")(low, high)
+    return getattr(axes, f"{side}axis")
 
 
 def share_axis(axes):
