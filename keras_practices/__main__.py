@@ -1,10 +1,12 @@
-"""The command line: `python -m keras_practices demo` and `… diagnose`."""
+"""The command line: `python -m keras_practices demo`, `… diagnose`, `… search`."""
 
 import argparse
+import dataclasses
 import importlib.util
 import os
 import subprocess
 import sys
+import time
 import traceback
 
 import keras
@@ -45,6 +47,7 @@ def parser():
     demo.add_argument("--seed", type=int, default=0, help="default: 0")
     demo.set_defaults(command=_demo)
     _add_diagnose(commands)
+    _add_search(commands)
     return root
 
 
@@ -79,6 +82,74 @@ def _add_diagnose(commands):
     add.set_defaults(command=_diagnose)
 
 
+def _add_search(commands):
+    search = commands.add_parser(
+        "search",
+        help="run the hyperparameter search of a script by several processes",
+        description="A script that makes a tuner and calls `search` is run by any "
+        "number of workers, each of which begins it anew. What they share is the "
+        "folder of the search and a database: SQLite on one machine, PostgreSQL or "
+        "MySQL on several.",
+    )
+    roles = search.add_subparsers(dest="role", required=True)
+    worker = roles.add_parser("worker", help="run trials until none is left")
+    _add_storage(worker)
+    worker.add_argument(
+        "--trials", type=int, metavar="M", help="end with status 75 after M trials"
+    )
+    worker.set_defaults(command=_search_worker)
+    master = roles.add_parser("master", help="keep this machine's workers alive")
+    _add_storage(master)
+    master.add_argument("--workers", type=int, help="default: one a GPU, or 1")
+    master.add_argument("--gpus", metavar="0,1", help="give each worker one of these")
+    master.add_argument(
+        "--recycle-after", type=int, metavar="M", help="a fresh worker every M trials"
+    )
+    master.add_argument(
+        "--html", metavar="FILE", help="write the report as a page, every minute"
+    )
+    master.add_argument("--state", metavar="FOLDER", help="for locks and logs")
+    master.set_defaults(command=_search_master)
+    launch = roles.add_parser("launch", help="write a file that starts workers")
+    _add_launch(launch)
+    launch.set_defaults(command=_search_launch)
+    for parser in (worker, master, launch):
+        parser.add_argument("script", help="file.py that makes a tuner and searches")
+        parser.add_argument(
+            "arguments", nargs=argparse.REMAINDER, metavar="…", help="its arguments"
+        )
+
+
+def _add_storage(parser):
+    parser.add_argument(
+        "--storage",
+        metavar="URL",
+        help="the database; one with a password stands better in the variable "
+        "KERAS_PRACTICES_SEARCH_STORAGE, since others can read command lines "
+        "(default: SQLite in the folder of the search)",
+    )
+
+
+def _add_launch(parser):
+    kind = parser.add_mutually_exclusive_group(required=True)
+    for name in ("slurm", "k8s"):
+        kind.add_argument(f"--{name}", dest="kind", action="store_const", const=name)
+    parser.add_argument("--out", metavar="FILE", help="default: standard output")
+    parser.add_argument("--workers", type=int, help="default: 4")
+    parser.add_argument("--gpus", type=int, help="of a worker; default: 0")
+    parser.add_argument("--cpus", type=int, help="of a worker; default: 2")
+    parser.add_argument("--memory", help="of a worker; default: 8G")
+    parser.add_argument("--hours", type=float, help="time limit (Slurm)")
+    parser.add_argument("--recycle-after", type=int, metavar="M")
+    parser.add_argument("--name", help="of the job")
+    parser.add_argument("--folder", help="shared folder in which the script runs")
+    parser.add_argument("--python", help="the interpreter; default: python")
+    parser.add_argument("--image", help="of the containers (Kubernetes)")
+    parser.add_argument("--secret", help="that holds the URL (Kubernetes)")
+    parser.add_argument("--key", help="of the URL in the secret (Kubernetes)")
+    parser.add_argument("--claim", help="of the shared volume (Kubernetes)")
+
+
 def main(argv=None):
     """Runs the command line.
 
@@ -90,7 +161,7 @@ def main(argv=None):
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     options = parser().parse_args(argv)
-    backend = options.backend
+    backend = getattr(options, "backend", None)
     if backend is not None and backend != keras.backend.backend():
         return _again_on(backend, argv)
     try:
@@ -163,6 +234,80 @@ def _diagnose_script(options):
     if not reports:
         sys.stderr.write(f"{options.path} trained nothing that could be diagnosed.\n")
     return status or int(any(report.errors for report in reports))
+
+
+def _search_worker(options):
+    from keras_practices.scripts import run_script
+    from keras_practices.tuners.commands import worker
+
+    return worker(
+        options.script,
+        options.arguments,
+        run_script,
+        storage=options.storage,
+        trials=options.trials,
+    )
+
+
+def _search_master(options):
+    from keras_practices.report.files import writable_file
+    from keras_practices.tuners.commands import master
+
+    page = None
+    if options.html is not None:
+        writable_file("search", "--html", options.html)
+        page = _SearchPage(options.html)
+    status = master(
+        options.script,
+        options.arguments,
+        workers=options.workers,
+        gpus=options.gpus,
+        storage=options.storage,
+        recycle_after=options.recycle_after,
+        state=options.state,
+        each=None if page is None else page.renew,
+    )
+    if page is not None:
+        page.write(fanova=True)
+    return status
+
+
+class _SearchPage:
+    """The report of a search that is running, as a page that is renewed."""
+
+    def __init__(self, file):
+        self._file = file
+        self._folder = None
+        self._due = 0.0
+
+    def renew(self, progress):
+        """Writes the page once a minute."""
+        self._folder = progress.folder
+        if time.monotonic() >= self._due and progress.results():
+            self.write(fanova=False)
+            self._due = time.monotonic() + 60.0
+
+    def write(self, fanova):
+        """Writes the page, if the search has begun."""
+        from keras_practices.report.search import report_search
+
+        if self._folder is None:
+            return
+        try:
+            report_search(self._folder, fanova=fanova).save_html(self._file)
+        except KerasPracticesError as error:  # the search goes on
+            sys.stderr.write(f"{error}\n")
+
+
+def _search_launch(options):
+    from keras_practices.tuners.commands import launch
+    from keras_practices.tuners.launch import Job
+
+    given = vars(options)
+    fields = (field.name for field in dataclasses.fields(Job))
+    chosen = {name: given[name] for name in fields if given.get(name) is not None}
+    chosen["arguments"] = tuple(options.arguments)
+    return launch(Job(**chosen), options.kind, options.out)
 
 
 def _show(options, report, number):

@@ -5,7 +5,8 @@ KerasPracticesError
 ├── ArgumentValueError (ValueError)    an argument has the wrong value
 ├── UsageError (RuntimeError)          a call at the wrong moment
 │   ├── SanityCheckError               a check told to stop the fit did so
-│   └── VaultOpenedError               a test set was asked for a second time
+│   ├── VaultOpenedError               a test set was asked for a second time
+│   └── SearchFailedError              too many trials of a search failed
 ├── OutputPathError (OSError)          a folder or file cannot be written
 └── MissingExtraError (ImportError)    an optional dependency is not installed
 
@@ -44,6 +45,10 @@ class SanityCheckError(UsageError):
 
 class VaultOpenedError(UsageError):
     """A test set that opens once was asked for again without a reason."""
+
+
+class SearchFailedError(UsageError):
+    """A search ended because its trials fail, or because none could succeed."""
 
 
 class OutputPathError(KerasPracticesError, OSError):

@@ -5,6 +5,7 @@ from keras_practices.rules import architecture
 from keras_practices.rules import batches
 from keras_practices.rules import behaviour
 from keras_practices.rules import curves
+from keras_practices.rules import ensembles
 from keras_practices.rules import features
 from keras_practices.rules import fit_quality
 from keras_practices.rules import gradient_check
@@ -20,6 +21,7 @@ from keras_practices.rules import outputs
 from keras_practices.rules import partition
 from keras_practices.rules import penalties
 from keras_practices.rules import saturation
+from keras_practices.rules import search
 from keras_practices.rules import settings
 from keras_practices.rules import start
 from keras_practices.rules import targets
@@ -38,6 +40,7 @@ __all__ = [
     "behaviour",
     "check_codes",
     "curves",
+    "ensembles",
     "explain",
     "features",
     "fit_quality",
@@ -55,6 +58,7 @@ __all__ = [
     "penalties",
     "run_rules",
     "saturation",
+    "search",
     "settings",
     "start",
     "targets",

@@ -192,6 +192,9 @@ _ACCOUNTS: dict[str, tuple[str, ...]] = {
     "regularization-on-bias": (),
     "first-layer-filters-noisy": (),
     "test-set-reused": (),
+    "trial-diverged": (),
+    "best-on-border": (),
+    "ensemble-members-identical": (),
 }
 _RANK = {code: place for place, code in enumerate(_ACCOUNTS)}
 

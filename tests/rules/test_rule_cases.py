@@ -4,7 +4,9 @@ import re
 import cases_architecture
 import cases_behaviour
 import cases_data
+import cases_ensembles
 import cases_gradient_check
+import cases_search
 import cases_training
 import pytest
 import rule_cases
@@ -28,7 +30,9 @@ TOPICS = (
     cases_data,
     cases_architecture,
     cases_behaviour,
+    cases_ensembles,
     cases_gradient_check,
+    cases_search,
     cases_training,
 )
 CASES = {code: case for topic in TOPICS for code, case in topic.CASES.items()}

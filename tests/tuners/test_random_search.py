@@ -81,7 +81,7 @@ def test_a_search_repeats(tmp_path):
 
 
 def rates_of(folder, seed, count=100):
-    oracle = tuner_in(folder, seed=seed).oracle
+    oracle = tuner_in(folder, seed=seed, max_trials=count).oracle
     return [
         oracle.populate_space(str(trial))["values"]["learning_rate"]
         for trial in range(count)

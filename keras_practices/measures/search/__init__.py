@@ -1,0 +1,1 @@
+"""Measures of searches: how trials ended in, plain figures out."""
