@@ -261,6 +261,8 @@ def _train(model, monitor, result, x, y, *, callbacks, **fit_kwargs):
 def report_test_set(report: Report, vault: Vault) -> Report:
     """Adds what a vault recorded to a report: figures, and a finding if reused.
 
+    A figure that has a confidence interval is followed by it.
+
     Args:
         report: A `Report`.
         vault: A `Vault` that was opened.
@@ -289,7 +291,15 @@ def report_test_set(report: Report, vault: Vault) -> Report:
             "vault.evaluate(model) once, when every choice is made."
         )
     last = openings[-1]
-    table = {**last["metrics"], "opened": last["time"], "openings": len(openings)}
+    table: dict[str, Any] = {}
+    for name, value in last["metrics"].items():
+        table[name] = value
+        # Lines of older ledgers have none.
+        if name in last.get("intervals", {}):
+            low, high = last["intervals"][name]
+            share = f"{100 * last['confidence']:g} %"
+            table[f"{name}, {share} interval"] = f"{low:.4g} to {high:.4g}"
+    table |= {"opened": last["time"], "openings": len(openings)}
     found = run_rules({"openings": openings}, stages=("act",))
     return report.extended(found, figures={"test set": table})
 

@@ -41,7 +41,7 @@ class Standardization(TrainingNormalization):
 
     >>> x = np.array([[1.0, 5.0], [3.0, 5.0]])
     >>> layer = Standardization()
-    >>> layer.adapt(Part(x, np.zeros(2), role="train"))
+    >>> layer.adapt(kp.data.Part(x, np.zeros(2), role="train"))
     >>> keras.ops.convert_to_numpy(layer(x)).tolist()
     [[-1.0, 0.0], [1.0, 0.0]]
 

@@ -4,6 +4,7 @@ import datetime
 import math
 import os
 import pathlib
+import warnings
 from typing import Any
 from typing import NoReturn
 
@@ -11,14 +12,19 @@ import keras
 import numpy as np
 
 from keras_practices._core.validation import check_integer
+from keras_practices._core.validation import check_number
 from keras_practices._core.validation import type_error
 from keras_practices._core.validation import value_error
 from keras_practices.data import ledger as ledgers
 from keras_practices.data.arrays import checked_pair
 from keras_practices.data.arrays import fingerprint
 from keras_practices.data.arrays import rows_of
+from keras_practices.data.intervals import mean_interval
+from keras_practices.data.row_figures import figures_of_rows
+from keras_practices.errors import KerasPracticesWarning
 from keras_practices.errors import UsageError
 from keras_practices.errors import VaultOpenedError
+from keras_practices.errors import first_line
 
 
 class Vault(tuple):
@@ -73,15 +79,31 @@ class Vault(tuple):
         self._fingerprint: str | None = None
 
     def evaluate(
-        self, model: keras.Model, *, reason: str | None = None, batch_size: int = 32
+        self,
+        model: keras.Model,
+        *,
+        reason: str | None = None,
+        batch_size: int = 32,
+        confidence: float | None = 0.95,
     ) -> dict[str, Any]:
         """Measures a model on the test set and records that the set was opened.
+
+        A test set is a sample, and its figures would be others with other rows. So the
+        loss and each metric that is a mean over rows get a confidence interval, see
+        `intervals`: Wilson's where each row is right or wrong, a bootstrap over rows
+        with a fixed seed otherwise. They hold for rows that are independent of one
+        another, and say nothing of what another training of the model would give.
+        Metrics such as AUC, models with several outputs and, but for right or wrong,
+        fewer than 20 rows get none.
 
         Args:
             model: A compiled Keras model that has its weights.
             reason: Text, or None. Why the set is opened again; needed from the
                 second opening on.
             batch_size: Integer of at least 1. Rows a step.
+            confidence: Number in (0, 1): the share of test sets whose interval holds
+                the true figure. None for no intervals, which saves the pass over
+                the data that they take beside that of `model.evaluate`.
 
         Returns:
             Dict of the loss and the metrics, as `model.evaluate(return_dict=True)`.
@@ -94,6 +116,8 @@ class Vault(tuple):
         """
         _check_model(model)
         check_integer(self, "batch_size", batch_size, low=1)
+        if confidence is not None:
+            check_number(self, "confidence", confidence, 0, 1, closed="neither")
         if reason is not None and not isinstance(reason, str):
             raise type_error(self, "reason", "a text or None", reason)
         if reason is not None and not reason.strip():
@@ -106,6 +130,9 @@ class Vault(tuple):
         metrics = model.evaluate(
             self._x, self._y, batch_size=batch_size, verbose=0, return_dict=True
         )
+        intervals = {}
+        if confidence is not None:
+            intervals = self._intervals_of(model, metrics, batch_size, confidence)
         weights = [keras.ops.convert_to_numpy(weight) for weight in model.weights]
         opening = {
             "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -113,6 +140,8 @@ class Vault(tuple):
             "rows": rows_of(self._x),
             "model": fingerprint(weights),
             "metrics": {name: _plain(value) for name, value in metrics.items()},
+            "intervals": intervals,
+            "confidence": confidence,
             "reason": reason,
         }
         self._openings.append(opening)
@@ -125,7 +154,8 @@ class Vault(tuple):
         """Every recorded opening of this data, the first one first.
 
         Each is a dict of `time` (UTC), `data` and `model` (fingerprints), `rows`,
-        `metrics` and `reason`.
+        `metrics`, `intervals` (name to `[low, high]`), `confidence` and `reason`. In
+        a ledger, lines of an older version have no intervals.
         """
         known = []
         if self.ledger is not None:
@@ -134,11 +164,36 @@ class Vault(tuple):
         return known + [dict(line) for line in self._openings if line not in known]
 
     @property
+    def intervals(self) -> dict[str, list[float]]:
+        """Confidence intervals of the last opening, name to `[low, high]`."""
+        openings = self.openings
+        return dict(openings[-1].get("intervals", {})) if openings else {}
+
+    @property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that stand for the data."""
         if self._fingerprint is None:
             self._fingerprint = fingerprint(self._x, self._y)
         return self._fingerprint
+
+    def _intervals_of(self, model, metrics, batch_size, confidence):
+        """The set is open: what fails here must not keep that out of the ledger."""
+        try:
+            found = figures_of_rows(model, self._x, self._y, metrics, batch_size)
+            intervals = {}
+            for name, (values, offset) in found.items():
+                interval = mean_interval(values, confidence)
+                if interval is not None:
+                    intervals[name] = [offset + bound for bound in interval]
+        except Exception as error:
+            warnings.warn(
+                "Vault: the test set was measured, but its confidence intervals could "
+                f"not be computed. {first_line(error)}",
+                KerasPracticesWarning,
+                stacklevel=3,
+            )
+            return {}
+        return intervals
 
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise UsageError(

@@ -8,9 +8,11 @@ import sys
 import keras
 import numpy as np
 import pytest
+from scipy import stats
 
 from keras_practices.data import Vault
 from keras_practices.errors import KerasPracticesError
+from keras_practices.errors import KerasPracticesWarning
 from keras_practices.errors import UsageError
 from keras_practices.errors import VaultOpenedError
 
@@ -241,6 +243,8 @@ def test_it_behaves_as_an_object():
         ({"reason": "  "}, ValueError, "reason"),
         ({"reason": 3}, TypeError, "reason"),
         ({"batch_size": 0}, ValueError, "batch_size"),
+        ({"confidence": 1.0}, ValueError, "confidence"),
+        ({"confidence": "95%"}, TypeError, "confidence"),
     ],
 )
 def test_bad_arguments_of_evaluate(arguments, error, name):
@@ -257,3 +261,104 @@ def test_other_bad_arguments():
         Vault(np.ones((3, 2)), np.ones(2))
     with pytest.raises(TypeError, match="argument `model`"):
         Vault(*make_data()).evaluate("model")
+
+
+class Everything(keras.metrics.Metric):
+    """A metric that is no mean over rows."""
+
+    def __init__(self):
+        super().__init__(name="everything")
+        self.total = self.add_variable((), "zeros", name="total")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.total.assign_add(keras.ops.sum(keras.ops.abs(y_pred)))
+
+    def result(self):
+        return keras.ops.convert_to_tensor(self.total)
+
+
+def test_intervals(tmp_path):
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(60, 3)), rng.integers(0, 2, 60)
+    penalty = keras.regularizers.L2(0.1)
+    dense = keras.layers.Dense(2, "softmax", kernel_regularizer=penalty)
+    model = keras.Sequential([keras.Input((3,)), dense])
+    metrics = ["accuracy", Everything()]
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=metrics)
+    vault = Vault(x, y, ledger=tmp_path / "ledger.jsonl")
+    assert vault.intervals == {}
+    figures = vault.evaluate(model, batch_size=25, confidence=0.9)
+    assert vault.intervals.keys() == {"loss", "accuracy"}
+    (line,) = (tmp_path / "ledger.jsonl").read_text().splitlines()
+    assert json.loads(line)["intervals"] == vault.intervals
+    assert json.loads(line)["confidence"] == 0.9
+    # Wilson's interval, from its own formula.
+    p, z = figures["accuracy"], 1.6448536
+    middle = (p + z**2 / 120) / (1 + z**2 / 60)
+    half = z / (1 + z**2 / 60) * np.sqrt(p * (1 - p) / 60 + z**2 / (4 * 60**2))
+    np.testing.assert_allclose(
+        vault.intervals["accuracy"], [middle - half, middle + half], rtol=1e-5
+    )
+    # That of the loss is SciPy's, around the figure with its penalty.
+    p = np.float64(model.predict(x, verbose=0))[np.arange(60), y]
+    losses = -np.log(p)
+    drawn = stats.bootstrap(
+        (losses,), np.mean, confidence_level=0.9, random_state=np.random.default_rng(9)
+    )
+    penalty = figures["loss"] - losses.mean()
+    assert penalty > 0.01
+    # Two times the noise of a quantile of 9,999 draws.
+    error = losses.std(ddof=1) / np.sqrt(60)
+    noise = np.sqrt(2 * 0.05 * 0.95 / 9999) / stats.norm.pdf(1.645) * error
+    np.testing.assert_allclose(
+        vault.intervals["loss"],
+        penalty + np.array(drawn.confidence_interval),
+        atol=5 * noise,
+    )
+    other = Vault(x, y)
+    other.evaluate(model, confidence=None)
+    assert other.intervals == {}
+
+
+LOSSES = {
+    "a name": "mse",
+    "an object": keras.losses.Huber(),
+    "a function": lambda y, p: keras.ops.mean((y - p) ** 4, axis=-1),
+    "a scalar": lambda y, p: keras.ops.mean((y - p) ** 2),
+}
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_which_losses_have_an_interval(kind):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(40, 3))
+    y = x[:, :1] if kind == "a function" else x[:, 0]  # Keras aligns the others
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile("sgd", LOSSES[kind])
+    vault = Vault(x, y)
+    figure = vault.evaluate(model)["loss"]
+    if kind == "a scalar":
+        assert vault.intervals == {}
+    else:
+        low, high = vault.intervals["loss"]
+        assert low < figure < high
+
+
+def test_several_outputs_have_no_interval():
+    inputs = keras.Input((3,))
+    outputs = {name: keras.layers.Dense(1, name=name)(inputs) for name in "ab"}
+    model = keras.Model(inputs, outputs)
+    model.compile("sgd", "mse")
+    x, y = np.ones((30, 3)), np.ones((30, 1))
+    vault = Vault(x, {"a": y, "b": y})
+    assert "loss" in vault.evaluate(model)
+    assert vault.intervals == {}
+
+
+def test_an_interval_that_fails_keeps_the_opening():
+    vault, model = Vault(*make_data()), make_model()
+    model.predict_on_batch = None
+    with pytest.warns(KerasPracticesWarning, match="intervals could not be computed"):
+        vault.evaluate(model)
+    assert len(vault.openings) == 1
+    assert vault.intervals == {}
