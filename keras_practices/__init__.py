@@ -6,14 +6,18 @@ Four verbs:
 - `callbacks.TrainingMonitor`: during `model.fit`.
 - `diagnose(model, x, y, epochs=…)`: both at once, and why it does not learn.
 - `Report.save_html`, `.text`, `.to_json`: after; `compare(runs)` for several.
+
+Then act: `tuners` search, `ensembles` and `transfer` get the last percent.
 """
 
 import importlib
 
 from keras_practices import augmentation
 from keras_practices import callbacks
+from keras_practices import charts
 from keras_practices import constraints
 from keras_practices import data
+from keras_practices import ensembles
 from keras_practices import initializers
 from keras_practices import layers
 from keras_practices import losses
@@ -22,6 +26,7 @@ from keras_practices import optimizers
 from keras_practices import regularizers
 from keras_practices import schedules
 from keras_practices import tensorboard
+from keras_practices import transfer
 from keras_practices.data import Split
 from keras_practices.data import Vault
 from keras_practices.diagnosis import check
@@ -31,31 +36,38 @@ from keras_practices.findings import Finding
 from keras_practices.record import Record
 from keras_practices.report import Report
 from keras_practices.report import compare
+from keras_practices.report import report_search
+from keras_practices.search_record import SearchRecord
 from keras_practices.version import __version__
 
 __all__ = [
     "Finding",
     "Record",
     "Report",
+    "SearchRecord",
     "Split",
     "Vault",
     "__version__",
     "augmentation",
     "callbacks",
+    "charts",
     "check",
     "compare",
     "constraints",
     "data",
     "diagnose",
+    "ensembles",
     "initializers",
     "layers",
     "losses",
     "metrics",
     "optimizers",
     "regularizers",
+    "report_search",
     "report_test_set",
     "schedules",
     "tensorboard",
+    "transfer",
     "tuners",
 ]
 

@@ -11,7 +11,12 @@ pytestmark = pytest.mark.once
 TESTS = ROOT / "tests"
 # Run by name; every other file that pytest does not collect must be imported by one
 # that it does.
-STARTED_BY_NAME = {"conftest.py", "run_suite.py", "parity/addons_reference.py"}
+STARTED_BY_NAME = {
+    "conftest.py",
+    "run_suite.py",
+    "parity/addons_reference.py",
+    "tuners/light_worker.py",
+}
 LOOKS_LIKE_A_TEST = re.compile(r"_*test|.*_tests?$|tset_", re.IGNORECASE)
 
 

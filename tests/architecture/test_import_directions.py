@@ -53,7 +53,7 @@ ALLOWED = {
     | {"initializers", "constraints", "layers", "data"}
     | {"checks", "callbacks", "report", "diagnosis"},
     "scripts": FIRST | {"diagnosis", "report"},
-    "__main__": FIRST | {"demo", "report", "scripts"},
+    "__main__": FIRST | {"demo", "report", "scripts", "tuners"},
 }
 # Rooms that join others late, so that `import keras_practices` stays cheap.
 MAY_IMPORT_IN_FUNCTIONS = {"__init__", "demo", "__main__"}

@@ -1,0 +1,113 @@
+"""Readings of linear probes at the places of a network, as long as time is left."""
+
+import time
+from typing import Any
+
+from keras_practices.transfer.features import MOST_FEATURES
+from keras_practices.transfer.features import Features
+from keras_practices.transfer.features import raw_features
+from keras_practices.transfer.probes import difference
+from keras_practices.transfer.probes import is_better
+from keras_practices.transfer.probes import read
+from keras_practices.transfer.thresholds import CLEAR_ERRORS
+from keras_practices.transfer.thresholds import FEW_ERRORS
+
+
+class Measured:
+    """Readings at the places of a network, in the order of their use.
+
+    Args:
+        model: Built Keras model.
+        depths: List of `Depth`.
+        x: Inputs, NumPy arrays.
+        targets: `Targets` of the same rows.
+        seed: Integer.
+    """
+
+    def __init__(self, model, depths, x, targets, seed):
+        self.passes = Features(model, depths, MOST_FEATURES)
+        self.raw_inputs = raw_features(x, MOST_FEATURES)
+        self.x, self.targets, self.seed = x, targets, seed
+        self.count = len(depths)
+        self.pretrained: dict[int, Any] = {}
+        self.random: dict[int, Any] = {}
+        self.raw = None
+        self.left_out = 0
+
+    def take(self, until):
+        """Reads what fits in before `until`; the first is read in any case."""
+        last = self.count - 1
+        self.features = self.passes.run(self.passes.own_values(), self.x)
+        self.pretrained[last] = self._read(self.features[last])
+        if self.raw_inputs is not None and time.perf_counter() < until:
+            self.raw = self._read(self.raw_inputs)
+        drawn = None
+        jobs = [("random", last)]
+        jobs += [
+            (kind, place)
+            for place in reversed(range(last))
+            for kind in ("own", "random")
+        ]
+        for kind, place in jobs:
+            if time.perf_counter() >= until:
+                self.left_out += 1
+            elif kind == "own":
+                self.pretrained[place] = self._read(self.features[place])
+            else:
+                if drawn is None:
+                    values = self.passes.random_values(self.seed)
+                    drawn = self.passes.run(values, self.x)
+                self.random[place] = self._read(drawn[place])
+
+    def halved(self, place):
+        """Reading with half of the rows, at the strength of the whole."""
+        return self._read(
+            self.features[place],
+            share=0.5,
+            strengths=(self.pretrained[place].strength,),
+        )
+
+    def _read(self, features, **kwargs):
+        values, classes = self.targets.values, self.targets.classes is not None
+        return read(features, values, classes=classes, seed=self.seed, **kwargs)
+
+    def best(self):
+        """The place of the best probe, and the deepest one that is as good."""
+        best = max(self.pretrained, key=lambda place: self.pretrained[place].score)
+        for place in sorted(self.pretrained, reverse=True):
+            gap, error = difference(self.pretrained[best], self.pretrained[place])
+            if gap <= error:
+                return best, place
+        return best, best
+
+    def baseline(self):
+        """The best reading that owes nothing to the old task, or None."""
+        others = [*self.random.values(), *([self.raw] if self.raw else [])]
+        return max(others, key=lambda reading: reading.score, default=None)
+
+    def similarity(self):
+        """Returns `(share, helps)` of the advantage of the pretrained features.
+
+        `share` is what is left of it at the deepest place, `helps` whether there is
+        one that is clear of chance.
+        """
+        best, _ = self.best()
+        top, base = self.pretrained[best], self.baseline()
+        if base is None or top.score <= base.score:
+            return 0.0, False
+        deepest = self.pretrained[self.count - 1]
+        share = (deepest.score - base.score) / (top.score - base.score)
+        return min(1.0, max(0.0, share)), is_better(top, base, CLEAR_ERRORS)
+
+    def doubling(self, place):
+        """Returns the share of its errors that a probe loses with twice the rows.
+
+        None where there are too few errors to tell: the probe can do the task, and
+        fine-tuning has little to win.
+        """
+        whole = self.pretrained[place]
+        errors = 1 - whole.scores
+        if self.targets.classes is not None and errors.sum() < FEW_ERRORS:
+            return None
+        half = 1 - self.halved(place).score
+        return (half - (1 - whole.score)) / half if half > 0 else None
