@@ -1,7 +1,7 @@
 """Search: a model for the digits of scikit-learn, from coarse to fine.
 
 1. 24 points for one epoch each, the best six of them and six fresh ones near by for
-   four, the best two for fifteen: 116 epochs instead of the 450 that thirty whole
+   four, the best two for fifteen: 88 epochs instead of the 450 that thirty whole
    trainings would take,
 2. the best model, looked at once on rows that no trial has seen,
 3. a report of the search: what decided, and whether a range was too narrow.

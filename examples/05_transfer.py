@@ -58,8 +58,10 @@ def main(argv=None):
     pretrained = train(network(), source, options.epochs)
 
     x, y = load([5, 6, 7, 8, 9])
-    held_back = 1 - 5 * options.rows / len(x)
-    target = kp.data.Split(x, y, validation=0.2, test=held_back, seed=options.seed)
+    known = 5 * options.rows / len(x)
+    target = kp.data.Split(
+        x, y, validation=0.2 * known, test=1 - known, seed=options.seed
+    )
     print(f"new task: digits 5-9, {target}")
 
     plan = transfer.plan(pretrained, *target.train, seed=options.seed)

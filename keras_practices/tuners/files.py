@@ -147,7 +147,7 @@ class SearchFolder:
             for place in self._trial_folders():
                 number = int(place.name[6:])
                 if number not in self._results:
-                    table = read_json(place / RESULT_FILE)
+                    table = read_json(os.path.join(place.path, RESULT_FILE))
                     if table is not None:
                         self._results[number] = TrialResult.from_dict(table)
         return self._results
@@ -164,7 +164,7 @@ class SearchFolder:
     def spaces(self) -> list[dict[str, Any]]:
         """Returns what `publish_space` wrote, in the order of the trials."""
         found = [
-            (place.name, read_json(place / SPACE_FILE))
+            (place.name, read_json(os.path.join(place.path, SPACE_FILE)))
             for place in self._trial_folders()
         ]
         return [table for _, table in sorted(found, key=lambda one: one[0]) if table]
@@ -177,7 +177,7 @@ class SearchFolder:
         for stage in sorted(stages, key=lambda item: item.name):
             for item in os.scandir(stage.path):
                 if item.name.startswith("trial-") and item.name[6:].isdigit():
-                    yield pathlib.Path(item.path)
+                    yield item
 
     def _make(self, folder):
         try:

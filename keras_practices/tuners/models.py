@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import warnings
 from typing import Any
 
 import keras
@@ -94,5 +95,8 @@ def load_weights(model: Any, path: str) -> Any:
         config = read_json(os.path.join(os.path.dirname(path), BUILD_FILE))
         if config:
             model.build_from_config(config)
-    model.load_weights(path)
+    with warnings.catch_warnings():
+        # The file holds the optimizer's variables too; the new one has none yet.
+        warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+        model.load_weights(path)
     return model
