@@ -36,6 +36,7 @@ def measure_training(record, *, floor=None, chance=None, class_weighted=False):
         that is known), `epochs` (finished), `update_ratio` (median over kernels and
         samples), `learning_rate` (highest: behind a warm-up or before a decay),
         `rate_faded_at` (step from which it stays below 1 % of that, None),
+        `rate_negative_at` (first step at which it lies below zero by as much, None),
         `planned_steps`, `floor`, `chance`, `saturation` and `filters`; and all of
         `measure_curve`, `measure_gradients` and `measure_weights`. None for a record
         without a step.
@@ -69,6 +70,7 @@ def measure_training(record, *, floor=None, chance=None, class_weighted=False):
         "update_ratio": _median_update_ratio(record),
         "learning_rate": max((r for r in rates if math.isfinite(r)), default=None),
         "rate_faded_at": _faded_at(numbers, rates),
+        "rate_negative_at": _negative_at(numbers, rates),
         "floor": floor,
         "chance": chance,
         **measure_gradients(record),
@@ -83,6 +85,12 @@ def _faded_at(numbers, rates):
     seen = [place for place, rate in enumerate(rates) if not rate < _FADED * peak]
     last = seen[-1] if seen and peak > 0 else len(rates)
     return numbers[last + 1] if last + 1 < len(numbers) else None
+
+
+def _negative_at(numbers, rates):
+    peak = max((abs(rate) for rate in rates if math.isfinite(rate)), default=0.0)
+    pairs = zip(numbers, rates, strict=True)
+    return next((step for step, rate in pairs if rate < -_FADED * peak), None)
 
 
 def _first_not_finite(record, numbers, losses):

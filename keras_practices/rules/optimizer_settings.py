@@ -76,7 +76,8 @@ def optimizer_settings(figures):
 
     Fix: the defaults of Keras (epsilon 1e-7, momentum 0.9, beta_2 0.999).
 
-    Threshold: an error for steps uphill. A warning unless training learned: epsilon of
+    Threshold: an error for steps uphill, also where a schedule runs below zero (by 1 %
+    of its height). A warning unless training learned: epsilon of
     1e-12, momentum of 0.999, beta_2 below 0.5 or below beta_1, clipping at 1e-4 (rate
     times clip below 1e-4), a tenth of each weight decayed in a step. A warning where
     training did not learn: epsilon of 0.1, clipping that low under Adam or its kin, a
@@ -101,6 +102,10 @@ def optimizer_settings(figures):
             "evidence": {"class": settings["class"], "learning_rate": rate},
         }
         return
+    below = _below_zero(figures)
+    if below is not None:
+        yield below
+        return
     outcome = learned(figures)
     for name, value, words, advice in _unusual(settings):
         yield _finding("note" if outcome else "warning", name, value, words, advice)
@@ -113,6 +118,25 @@ def optimizer_settings(figures):
         severity = "warning" if outcome is False else "note"
         yield _finding(severity, name, value, words, advice)
         return
+
+
+def _below_zero(figures):
+    """A schedule that runs on below zero."""
+    training = figures.get("training") or {}
+    at, steps = training.get("rate_negative_at"), training.get("steps")
+    if at is None:
+        return None
+    return {
+        # The last few steps of many may do little harm.
+        "severity": "warning" if learned(figures) else "error",
+        "subject": "learning rate",
+        "message": f"From step {at} of {steps} on the learning rate is negative: each "
+        f"step climbs the loss.",
+        "cause": "The schedule was made for fewer steps than the training has.",
+        "advice": f"Let the schedule reach its end after {steps} steps, or bound it "
+        f"from below: keras.ops.maximum(rate, 0).",
+        "evidence": {"negative_at": at, "steps": steps},
+    }
 
 
 def _finding(severity, name, value, words, advice):

@@ -102,3 +102,19 @@ def test_the_highest_rate_and_the_step_from_which_little_is_left(rates, highest,
     )
     found = measure_training(run)
     assert (found["learning_rate"], found["rate_faded_at"]) == (highest, faded)
+
+
+@pytest.mark.parametrize(
+    ("rates", "below"),
+    [
+        ([0.3, 0.1, -0.1], 2),
+        ([0.3, 0.1, -0.002], None),  # as good as zero
+        ([-0.1, -0.1, -0.1], 0),
+        ([0.1, 0.0, 0.1], None),
+    ],
+)
+def test_the_step_from_which_the_rate_is_negative(rates, below):
+    run = Record()
+    epoch = [1 / 3, 2 / 3, 1.0]
+    run.add("steps", first=0, epoch=epoch, loss=[1.0] * 3, learning_rate=rates)
+    assert measure_training(run)["rate_negative_at"] == below

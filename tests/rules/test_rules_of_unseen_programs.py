@@ -293,3 +293,26 @@ def test_masks_of_0_and_255_are_an_error_though_the_loss_falls():
         for finding in CATALOGUE[code](figures)
     ]
     assert [one.rule for one in explain(found)] == ["targets-out-of-range"]
+
+
+@pytest.mark.parametrize(
+    ("at", "last", "expected"),
+    [(None, 1.9, []), (60, 1.9, ["error"]), (60, 0.05, ["warning"])],
+)
+def test_a_schedule_that_runs_below_zero(at, last, expected):
+    figures = built.optimizer() | training(last_loss=last, rate_negative_at=at)
+    assert severities("optimizer-settings", figures) == expected
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [("binary_crossentropy", ["warning"]), ("categorical_crossentropy", ["note"])],
+)
+def test_a_softmax_on_several_labels_that_learned(loss, expected):
+    # TensorFlow's Keras takes the scores behind the softmax: the loss falls as if it
+    # were a sigmoid, and the predictions add up to 1.
+    target = {"kind": "multi-label", "shape": [3], "min": 0.0, "max": 1.0}
+    target["distinct"] = 2
+    figures = output(target, loss=loss, activation="softmax", shape=[3])
+    figures |= training(last_loss=0.05)
+    assert severities("output-activation-mismatch", figures) == expected

@@ -163,7 +163,7 @@ def test_a_stage_that_makes_it_worse_is_taken_back():
         (X, Y),
         plan=planned(model),
         head=2,
-        optimizer=keras.optimizers.SGD(300.0),
+        optimizer=keras.optimizers.SGD(-3.0),  # uphill: worse for sure
         validation_data=LATER,
         **FIT,
     )

@@ -60,7 +60,7 @@ def test_into_groups_with_counts_of_their_own():
     model = chain(keras.optimizers.Adam(0.01))
     transfer.refreeze(model, [model.layers[1]])
     step(model)
-    model.trainable = True
+    model.layers[0].trainable = True
     groups = layer_groups(
         model, keras.optimizers.Adam(0.01), multipliers=[0.1], groups=["d0"]
     )
