@@ -60,6 +60,16 @@ def softmax_degenerate(figures):
                 "loss='binary_crossentropy'; else give one unit a class.",
                 "evidence": {"units": 1, "activation": "softmax"},
             }
+        elif _all_ones(behaviours.get(output["name"])):
+            yield {
+                "severity": "error",
+                "subject": output["layer"],
+                "message": f"Every value of {_named(output)} is 1, for all {units} "
+                f"classes: its softmax runs over an axis of length 1.",
+                "cause": "The softmax runs over another axis than that of the classes.",
+                "advice": "Set axis=-1 in the Softmax layer.",
+                "evidence": {"axis": output.get("softmax_axis"), "units": units},
+            }
         elif output.get("softmax_axis") == 0:
             yield {
                 "severity": "error",
@@ -80,6 +90,11 @@ def _wrong_axis(output, behaviour):
     if output["loss"] not in CLASS_LOSSES or output["from_logits"] or last in sums:
         return None
     return inner[0] if inner else None
+
+
+def _all_ones(behaviour):
+    seen = (behaviour or {}).get("prediction") or {}
+    return seen.get("min") == seen.get("max") == 1.0
 
 
 @rule("loss-output-mismatch", stage="before", needs=("outputs",), source=SOURCE)

@@ -316,3 +316,12 @@ def test_a_softmax_on_several_labels_that_learned(loss, expected):
     figures = output(target, loss=loss, activation="softmax", shape=[3])
     figures |= training(last_loss=0.05)
     assert severities("output-activation-mismatch", figures) == expected
+
+
+@pytest.mark.parametrize(("low", "expected"), [(1.0, ["error"]), (0.2, [])])
+def test_a_softmax_over_an_axis_of_length_one(low, expected):
+    head = output(activation="softmax", shape=[10])
+    (name,) = [one["name"] for one in head["outputs"]]
+    prediction = {"min": low, "max": 1.0, "probabilities": True, "sums_to_one": []}
+    figures = {**head, "loss_behaviour": {name: {"prediction": prediction}}}
+    assert severities("softmax-degenerate", figures) == expected
