@@ -5,6 +5,7 @@ import math
 from keras_practices.rules import thresholds
 from keras_practices.rules.catalogue import rule
 from keras_practices.rules.losses import NUMBER_LOSSES
+from keras_practices.rules.memorised import only_by_heart
 from keras_practices.rules.outcome import got_nowhere
 from keras_practices.rules.outcome import learned
 from keras_practices.rules.outputs import CLASS_LOSSES
@@ -187,11 +188,16 @@ def labels_independent_of_inputs(figures):
 
     Threshold: every simple model within 2.5 standard deviations of luck, on 200 rows
     or more, 60 of them outside the largest class. Validation that is better than
-    guessing makes it a note.
+    guessing makes it a note. Where the inputs are names: 1,000 rows or more, training
+    that left 70 % of the loss of guessing or less, and validation that was never
+    better than guessing and ended a tenth worse.
     """
     found = figures["label_signal"]
     probes = found.get("probes")
-    if not probes or found["rows"] < thresholds.SIGNAL_MIN_ROWS:
+    if not probes:
+        yield from only_by_heart(figures)
+        return
+    if found["rows"] < thresholds.SIGNAL_MIN_ROWS:
         return
     if found.get("outside_largest", math.inf) < thresholds.SIGNAL_MIN_OUTSIDE:
         return

@@ -328,6 +328,12 @@ SIGNAL_MIN_ROWS = 200
 SIGNAL_MIN_OUTSIDE = 60
 # Validation that lost a tenth of the loss of guessing has seen something.
 SIGNAL_KEPT = 0.9
+# Rows learned by heart alone: so many, so far, and validation beside the loss of
+# guessing. Fewer rows may be too few for a network that reads names.
+BY_HEART_MIN_ROWS = 1000
+ONLY_BY_HEART_KEPT = 0.7
+NO_BETTER_THAN_GUESSING = 0.98
+WORSE_THAN_GUESSING = 1.1
 # Shares of a class, to be divided by the number of classes. TheDeepChecker: normalised
 # perplexity below 0.5, which a healthy 4 % of positives misses.
 RARE_SHARE = 0.02

@@ -1,5 +1,7 @@
 """Branches of rules that faulty programs written by others showed to be missing."""
 
+import math
+
 import cases_architecture as built
 import cases_behaviour as behaving
 import cases_data as given
@@ -16,6 +18,7 @@ from keras_practices.rules import CATALOGUE
 from keras_practices.rules import explain
 
 pytestmark = pytest.mark.once
+LN_3 = math.log(3)
 
 
 def severities(code, figures):
@@ -325,3 +328,20 @@ def test_a_softmax_over_an_axis_of_length_one(low, expected):
     prediction = {"min": low, "max": 1.0, "probabilities": True, "sums_to_one": []}
     figures = {**head, "loss_behaviour": {name: {"prediction": prediction}}}
     assert severities("softmax-degenerate", figures) == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "last", "validation", "expected"),
+    [
+        (1000, 0.7 * LN_3, [1.0 * LN_3, 1.1 * LN_3], ["warning"]),
+        (999, 0.7 * LN_3, [1.0 * LN_3, 1.1 * LN_3], []),
+        (1000, 0.71 * LN_3, [1.0 * LN_3, 1.1 * LN_3], []),
+        (1000, 0.5 * LN_3, [0.98 * LN_3, 1.3 * LN_3], []),  # it saw something
+        (1000, 0.5 * LN_3, [1.0 * LN_3, 1.09 * LN_3], []),
+    ],
+)
+def test_names_that_are_only_learned_by_heart(rows, last, validation, expected):
+    figures = {**given.classes(rows - 600, 300, 300), "constant_loss": LN_3}
+    figures["label_signal"] = {"skipped": "the model reads its inputs as names"}
+    figures |= training(last_loss=last, validation_losses=validation, floor=0.0)
+    assert severities("labels-independent-of-inputs", figures) == expected
