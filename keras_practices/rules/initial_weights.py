@@ -6,6 +6,7 @@ from keras_practices.rules import thresholds
 from keras_practices.rules.catalogue import rule
 from keras_practices.rules.chains import activation_after
 from keras_practices.rules.chains import passed_on
+from keras_practices.rules.outcome import got_nowhere
 from keras_practices.rules.outcome import learned
 
 INIT = "He et al. 2015; CS231n, Neural Networks Part 2: Weight initialization"
@@ -52,7 +53,7 @@ def initialization_scale(figures):
 
     Threshold: grown 30 × by a gain above 4, or 1,000 × over 8 layers; shrunk to 1e-3
     with a gain below 30 % of the calibrated one or where training did not learn, to
-    1e-4 else; half of a bounded layer at its ends by a gain above 4; one sign and a
+    1e-4 else, to 1e-2 where it got nowhere; half of a bounded layer at its ends by a gain above 4; one sign and a
     gain above 1.5; a hidden bias of 5. A note where training learned.
     """
     runs = _runs(figures["graph"]["nodes"], figures["initial_weights"])
@@ -60,7 +61,7 @@ def initialization_scale(figures):
         _biased(runs),
         _one_signed(figures["initial_weights"]),
         _grown(runs),
-        _shrunk(runs, learned(figures)),
+        _shrunk(runs, learned(figures), got_nowhere(figures)),
         _stuck(figures, runs),
     )
     found = next((one for one in checks if one is not None), None)
@@ -153,7 +154,7 @@ def _grown(runs):
     return None
 
 
-def _shrunk(runs, outcome):
+def _shrunk(runs, outcome, nowhere):
     for run in runs:
         part = [one for one in run if one["hidden"]]
         left = math.prod(min(1.0, _factor(one)) for one in part)
@@ -162,6 +163,8 @@ def _shrunk(runs, outcome):
         ]
         doubtful = bool(small) or outcome is False
         limit = thresholds.SIGNAL_LEFT if doubtful else thresholds.SIGNAL_LEFT_ALONE
+        if nowhere:
+            limit = thresholds.SIGNAL_LEFT_NOWHERE
         # Sigmoids add a half to everything: what is left of the signal is not known.
         known = all("sigmoid" not in one["activation"] for one in part)
         if part and known and left < limit:

@@ -290,6 +290,7 @@ GAIN_LOW = 0.3
 # one layer far off may be made up for by the next.
 SIGNAL_GROWN = 30.0
 SIGNAL_GROWN_DEEP = 1e3
+SIGNAL_LEFT_NOWHERE = 1e-2
 SIGNAL_LEFT = 1e-3
 SIGNAL_LEFT_ALONE = 1e-4
 SIGNAL_DEEP = 8

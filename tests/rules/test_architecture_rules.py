@@ -23,6 +23,7 @@ from cases_architecture import task
 from cases_architecture import weights
 from rule_cases import BINARY
 from rule_cases import output
+from rule_cases import training
 
 from keras_practices.rules.architecture import activation_missing
 from keras_practices.rules.architecture import activation_saturating
@@ -349,6 +350,11 @@ def test_first_weights_that_shrink_the_signal():
     deep = weights(*[1.0] * 22)
     assert severities(initialization_scale, deep) == []
     assert severities(initialization_scale, deep, FAILED) == ["warning"]
+    # Fifteen calibrated layers leave 6e-3: a fault where nothing at all was learned.
+    nowhere = training(last_loss=1.9)
+    tower = weights(*[1.0] * 16)
+    assert severities(initialization_scale, tower, FAILED) == []
+    assert severities(initialization_scale, tower, nowhere) == ["warning"]
     grown = weights(*[3.5] * 9)
     assert severities(initialization_scale, grown) == ["warning"]
     assert severities(initialization_scale, weights(3.5, 3.5, 3.5)) == []
