@@ -300,6 +300,11 @@ def double_precision():
     return jax.enable_x64(True)
 
 
+def forget_compiled():
+    """Empties the caches of JAX; what is needed again is compiled again."""
+    jax.clear_caches()
+
+
 def run_once(function, *args):
     """Returns `function(*args)`, compiled for this one call."""
     return jax.jit(function)(*args)

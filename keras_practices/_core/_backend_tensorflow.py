@@ -285,6 +285,10 @@ def double_precision():
     return contextlib.nullcontext()
 
 
+def forget_compiled():
+    """Does nothing: what was compiled goes with the model."""
+
+
 def run_once(function, *args):
     """Returns `function(*args)`, compiled for this one call."""
     # TensorFlow warns of functions that are traced at each call, as these must be.

@@ -261,6 +261,10 @@ def double_precision():
     return contextlib.nullcontext()
 
 
+def forget_compiled():
+    """Does nothing: what was compiled goes with the model."""
+
+
 def run_once(function, *args):
     """Returns `function(*args)`; PyTorch runs eagerly, as in Keras."""
     return function(*args)

@@ -166,6 +166,11 @@ def double_precision():
     return _module().double_precision()
 
 
+def forget_compiled():
+    """Drops what was compiled, where the backend would keep it for ever."""
+    return _module().forget_compiled()
+
+
 def run_once(function, *args):
     """Returns `function(*args)`, compiled for this one call where that is faster."""
     return _module().run_once(function, *args)

@@ -53,8 +53,9 @@ def initialization_scale(figures):
 
     Threshold: grown 30 × by a gain above 4, or 1,000 × over 8 layers; shrunk to 1e-3
     with a gain below 30 % of the calibrated one or where training did not learn, to
-    1e-4 else, to 1e-2 where it got nowhere; half of a bounded layer at its ends by a gain above 4; one sign and a
-    gain above 1.5; a hidden bias of 5. A note where training learned.
+    1e-4 else, to 1e-2 where it got nowhere; half of a bounded layer at its ends by a
+    gain above 4; one sign and a gain above 1.5; a hidden bias of 5. A note where
+    training learned.
     """
     runs = _runs(figures["graph"]["nodes"], figures["initial_weights"])
     checks = (

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_practices._core import backend
 from keras_practices._core.optional import require
 from keras_practices._core.randomness import restore_rng
 from keras_practices.errors import SearchFailedError
@@ -33,6 +34,9 @@ keras_tuner = require("keras_tuner", "search", "keras_practices.tuners")
 _Tuner: Any = keras_tuner.Tuner
 # Hyperparameters that `fit` takes as arguments.
 _OF_FIT = ("batch_size", "epochs")
+# Trials after which compiled programs are dropped: to compile the small ones again
+# takes about as long as a trial of a second.
+_FORGET_EVERY = 10
 
 
 class TrialRunner(_Tuner):
@@ -43,6 +47,7 @@ class TrialRunner(_Tuner):
     _folds: Folds | None = None
     _attempt: Attempt | None = None
     _has_built = False
+    _released = 0
     _more_space: dict[str, Any] | None = None
     _failures: list[str]
     _fit_data: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
@@ -206,7 +211,10 @@ class TrialRunner(_Tuner):
         """Gives the memory of the trial back, where it built a model."""
         if self._has_built:
             self._has_built = False
+            self._released += 1
             keras.utils.clear_session(free_memory=False)
+            if self._released % _FORGET_EVERY == 0:
+                backend.forget_compiled()
             gc.collect()
 
     def _hooks(self, trial):
