@@ -9,7 +9,7 @@
 Stop it at any moment: run again it goes on where it was. Several processes:
 
     python examples/03_search.py
-    python -m keras_practices search master examples/03_search.py --workers 2
+    python -m keras_practices search master --workers 2 examples/03_search.py
 """
 
 import argparse
