@@ -4,6 +4,7 @@ One process tests one backend, the one that `KERAS_BACKEND` names. The variables
 below are set before any library reads them; what stands in the environment wins.
 """
 
+import gc
 import os
 import sys
 
@@ -46,6 +47,18 @@ def _environment():
         for name, value in os.environ.items()
         if not name.startswith(NOT_OURS)
     }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _freeze_garbage():
+    """Keeps what earlier files left behind out of later collections.
+
+    Compiled programs stay alive by the gigabyte. A search collects garbage after each
+    trial, and would walk through all of them each time.
+    """
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
