@@ -38,6 +38,8 @@ def test_public_object_has_a_docstring_with_an_example(path):
         assert missing == []
 
 
+# What examples show is tested on each backend elsewhere; here it is the text.
+@pytest.mark.once
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda test: test.name)
 def test_example_is_true(example, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -46,6 +46,8 @@ def split():
     return demo.Split(x[:300], y[:300], validation=0.2, test=0.2, seed=0)
 
 
+# The checks behind these are tested on each backend by themselves.
+@pytest.mark.once
 @pytest.mark.parametrize("broken", sorted(set(network.BROKEN) - {"learning-rate"}))
 def test_a_mistake_is_named_first_before_training(broken):
     data = split()
@@ -53,6 +55,7 @@ def test_a_mistake_is_named_first_before_training(broken):
     assert report.first.rule == network.BROKEN[broken], report.text()
 
 
+@pytest.mark.once
 def test_a_wrong_rate_is_named_first_after_training():
     data = split()
     report = demo.diagnose(
