@@ -18,7 +18,7 @@ help:
 	@echo 'make test                   one suite on all three backends, then the wheel'
 	@echo 'make test BACKEND=jax       the suite on one backend'
 	@echo 'make diagnosis [BACKEND=jax] what is found in faulty and healthy programs'
-	@echo 'make parity                 figures of TensorFlow Addons, made anew'
+	@echo 'make parity                 figures of TensorFlow Addons made anew, and compared'
 	@echo 'make lint                   ruff and mypy'
 	@echo 'make format                 let ruff repair what it can'
 	@echo 'make clean                  remove .venv and everything that was built'
@@ -57,11 +57,12 @@ diagnosis: $(VENV)/.test
 
 # Addons needs TensorFlow 2.15, which needs Python 3.11: ADDONS_PYTHON=python3.11.
 ADDONS_PYTHON ?= $(PYTHON)
-parity:
+parity: $(VENV)/.test
 	$(ADDONS_PYTHON) -m venv $(VENV)-addons
 	$(VENV)-addons/bin/python -m pip install 'tensorflow==2.15.1' \
 	  'tensorflow-addons==0.23.0' 'numpy<2'
 	$(VENV)-addons/bin/python tests/parity/addons_reference.py tests/parity/addons.json
+	KERAS_BACKEND=tensorflow $(PY) -m pytest -q tests/parity
 
 lint: $(VENV)/.test
 	$(PY) -m ruff check .

@@ -1,5 +1,7 @@
 """Rows of a held-out part that training has too, exactly or nearly."""
 
+import hashlib
+
 import numpy as np
 
 from keras_practices._core.validation import check_number
@@ -33,9 +35,10 @@ def find_leaks(
     ones, make rows alike by nature, a short distance proves nothing: compare with what
     two halves of the training part give.
 
-    Each row is compared with the training row that is nearest in a random projection.
-    Time grows with the product of the rows (10,000 against 50,000: seconds), memory
-    with their sum.
+    Exact copies are found by a hash of each row, whatever stands near them in
+    training. Every other row is compared with the training row that is nearest in a
+    random projection. Time grows with the product of the rows (10,000 against 50,000:
+    seconds), memory with their sum.
 
     Args:
         train: `Part` of role `"train"`.
@@ -85,6 +88,9 @@ def find_leaks(
     candidates, near = _nearest(
         _projected("train", ours, scales), _projected("other", held, scales)
     )
+    same = _same(ours, held)
+    candidates = np.where(same >= 0, same, candidates)
+    near = np.where(same >= 0, 0.0, near)
     places = np.flatnonzero(near <= 2 * tolerance + _ROUNDING)
     distances = _distances(ours, held, candidates[places], places, scales)
     order = np.argsort(distances, kind="stable")
@@ -131,6 +137,26 @@ def _projected(name, arrays, scales):
         count = int((~np.isfinite(found).all(axis=1)).sum())
         raise value_error("find_leaks", name, "of finite values", f"{count} bad rows")
     return found
+
+
+def _same(train, other):
+    """Returns for each row of `other` the first equal one of `train`, or -1."""
+    kinds = [np.result_type(*pair) for pair in zip(train, other, strict=True)]
+    first = {}
+    for place, key in enumerate(_keys(train, kinds)):
+        first.setdefault(key, place)
+    return np.array([first.get(key, -1) for key in _keys(other, kinds)], np.int64)
+
+
+def _keys(arrays, kinds):
+    """Yields a digest of each row; equal numbers of two dtypes have equal ones."""
+    for row in zip(*arrays, strict=True):
+        digest = hashlib.blake2b(digest_size=16)
+        for values, kind in zip(row, kinds, strict=True):
+            # -0.0 + 0 is 0.0: both zeros have the bytes of one.
+            values = np.asarray(values, kind) + np.zeros((), kind)
+            digest.update(np.ascontiguousarray(values).tobytes())
+        yield digest.digest()
 
 
 def _nearest(train, other):

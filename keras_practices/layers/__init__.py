@@ -9,6 +9,7 @@ from keras_practices.layers.mc_dropout import MCDropout
 from keras_practices.layers.predict_mc import predict_mc
 from keras_practices.layers.stochastic_depth import StochasticDepth
 from keras_practices.layers.stochastic_pooling import StochasticPooling2D
+from keras_practices.layers.vanilla_dropout import VanillaDropout
 from keras_practices.layers.weight_normalization import WeightNormalization
 from keras_practices.layers.weight_normalization import initialize_weight_normalization
 
@@ -20,6 +21,7 @@ __all__ = [
     "Maxout",
     "StochasticDepth",
     "StochasticPooling2D",
+    "VanillaDropout",
     "WeightNormalization",
     "initialize_weight_normalization",
     "insert_batch_norm",

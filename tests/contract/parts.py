@@ -60,6 +60,11 @@ LAYERS = {
         (6,),
         {"keep_prob": 1.5},
     ),
+    "VanillaDropout": Layer(
+        lambda **a: kp.layers.VanillaDropout(**{"keep_prob": 0.8, **a}),
+        (6,),
+        {"keep_prob": 1.5},
+    ),
     "MCDropout": Layer(
         lambda **a: kp.layers.MCDropout(**{"rate": 0.3, **a}),
         (6,),

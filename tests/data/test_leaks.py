@@ -53,6 +53,32 @@ def test_images_with_faint_changes():
     assert exact["rows"].tolist() == [7]
 
 
+@pytest.mark.parametrize("kind", ["pixels", "frames"])
+def test_an_exact_copy_is_found_among_rows_that_nearly_equal_it(kind):
+    """Products of float32 cannot tell these rows apart; their bytes can."""
+    rng = np.random.default_rng(6)
+    if kind == "pixels":
+        x = rng.integers(0, 256, size=(40, 16, 16, 3)).astype("uint8")
+        near = x.copy()
+        near[:, 0, 0, 0] ^= 1
+    else:
+        x = rng.normal(size=(40, 300)).astype("float32")
+        near = x + np.float32(1e-5) * rng.normal(size=x.shape).astype("float32")
+    train = np.concatenate([near, x, near])
+    found = find_leaks(*parts(train, x), tolerance=0)
+    np.testing.assert_array_equal(np.sort(found["rows"]), np.arange(40))
+    np.testing.assert_array_equal(found["training_rows"], found["rows"] + 40)
+    assert (found["distances"] == 0).all()
+
+
+def test_equal_numbers_are_copies_whatever_their_dtype():
+    train = np.array([[0.0, 1.0], [2.0, 7.0], [5.0, 3.0]], "float32")
+    found = find_leaks(*parts(train, np.array([[-0.0, 1.0], [2, 7]])), tolerance=0)
+    assert found["rows"].tolist() == found["training_rows"].tolist() == [0, 1]
+    found = find_leaks(*parts(train, np.array([[5, 3]], "int64")), tolerance=0)
+    assert found["training_rows"].tolist() == [2]
+
+
 def test_clean_parts_are_quiet():
     x = np.random.default_rng(2).normal(size=(500, 30))
     split = Split(x, np.zeros(500))

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -63,6 +65,30 @@ def test_dtypes(dtype):
     x = np.random.default_rng(2).integers(0, 2, size=(60, 4)).astype(dtype)
     _, covariance = finished(x, [31])
     np.testing.assert_allclose(covariance, np.cov(x.astype("float64").T), rtol=1e-12)
+
+
+def peak_of(rows, features):
+    """Largest memory, in bytes, of the moments and axes of a stream of rows."""
+    rng = np.random.default_rng(4)
+    tracemalloc.start()
+    found = Moments("Test", features)
+    for _ in range(rows // 100):
+        found.update(rng.standard_normal((100, features), "float32"))
+    _, covariance = found.finish()
+    principal_axes(covariance, features)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def test_memory_does_not_grow_with_the_rows():
+    features, piece = 128, 100 * 128 * 4
+    small, large = (peak_of(rows, features) for rows in (10_000, 80_000))
+    # A chunk in float64, three matrices of the features, one piece of the stream;
+    # the rows themselves are 41 MB in float32.
+    chunk = 8 * 2**20
+    assert large <= chunk + 3 * 8 * features**2 + 2 * piece + 2**20
+    assert large <= small + 2**16
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -12,40 +12,16 @@ import sys
 import numpy as np
 import tensorflow as tf
 import tensorflow_addons as tfa
+from reference_natives import natives
+from reference_steps import STEPS
+from reference_steps import plain
+from reference_steps import trained
 
-STEPS = 10
 RNG = np.random.default_rng(0)
 
 
 def rows(*shape):
     return RNG.normal(size=shape).astype("float32")
-
-
-def plain(value):
-    return np.asarray(value).tolist()
-
-
-def trained(layer, weights, x, y, rate=0.1):
-    """Outputs, gradients and, after ten steps of gradient descent, weights."""
-    layer(tf.constant(x))
-    for variable, value in zip(layer.trainable_variables, weights, strict=True):
-        variable.assign(value)
-    found = {"x": plain(x), "y": plain(y), "weights": [plain(w) for w in weights]}
-    found["names"] = [v.name for v in layer.trainable_variables]
-    for step in range(STEPS):
-        with tf.GradientTape() as tape:
-            outputs = layer(tf.constant(x))
-            loss = tf.reduce_mean(tf.square(outputs - y))
-        gradients = tape.gradient(loss, layer.trainable_variables)
-        if step == 0:
-            found["outputs"] = plain(outputs)
-            found["gradients"] = [plain(g) for g in gradients]
-        for variable, gradient in zip(
-            layer.trainable_variables, gradients, strict=True
-        ):
-            variable.assign_sub(rate * gradient)
-    found["after"] = [plain(v) for v in layer.trainable_variables]
-    return found
 
 
 def weight_normalization():
@@ -165,6 +141,8 @@ def main():
             k: cyclical(k) for k in ("triangular", "triangular2", "exponential")
         },
         "metrics": metrics(),
+        # Last, so that the draws of the others stay what they were.
+        **natives(),
     }
     with open(sys.argv[1], "w", encoding="utf-8") as file:
         json.dump(figures, file)
