@@ -259,7 +259,8 @@ def figures(probabilities, y):
     probabilities = np.float64(probabilities)
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     accuracy = 100 * np.mean(probabilities.argmax(axis=1) == y)
-    return accuracy, log_loss(y, np.clip(probabilities, 1e-7, 1))
+    clipped = np.clip(np.asarray(probabilities, "float64"), 1e-7, 1)
+    return accuracy, log_loss(y, clipped / clipped.sum(axis=1, keepdims=True))
 
 
 def run_seed(problem, seed):

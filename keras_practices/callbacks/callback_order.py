@@ -11,6 +11,13 @@ def move_first(callback, frame):
     the first. Keras hands no callback its list, so it is read off the caller. Where a
     caller is something else, nothing happens.
 
+    Nothing documented does the same. `set_model` and `set_params` bring the model and
+    the numbers of the `fit`, not the list. The end of the last batch comes before the
+    end of the epoch, but which batch is the last is not known of a generator, and each
+    hook at the end of a batch has Keras fetch the logs and wait for the device. A
+    callback that wraps the others, or a `CallbackList` made by the user, would leave
+    the order to who writes the `fit`.
+
     Args:
         callback: The callback, in its `on_train_begin`.
         frame: Frame that called it.

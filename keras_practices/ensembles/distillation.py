@@ -7,15 +7,15 @@ import keras
 from keras import ops
 
 from keras_practices._core.fit_internals import compile_arguments
+from keras_practices._core.model_layers import all_layers
 from keras_practices._core.validation import check_choice
 from keras_practices._core.validation import check_number
 from keras_practices._core.validation import type_error
 from keras_practices._core.validation import value_error
-from keras_practices.ensembles.scores import as_logits
-from keras_practices.ensembles.scores import head_of_student
-from keras_practices.ensembles.scores import head_of_teacher
+from keras_practices.ensembles.distillation_kinds import as_logits
+from keras_practices.ensembles.distillation_kinds import kind_of_student
+from keras_practices.ensembles.distillation_kinds import kind_of_teacher
 from keras_practices.errors import UsageError
-from keras_practices.measures.capture import all_layers
 from keras_practices.measures.sample import take_sample
 
 _OWNER = "distill"
@@ -53,7 +53,7 @@ def distill(
 
     `LogitsDistillation` takes what it gets for logits: probabilities would be softened
     twice, and of one sigmoid unit nothing would be learned, without a word. So both
-    heads are looked at, on a few rows, and probabilities are turned back into logits
+    outputs are looked at, on a few rows, and probabilities are turned back into logits
     (softmax: their logarithm; sigmoid: two classes for each unit). Teacher and student
     may differ in this. For a regression no divergence is needed: train the student on
     `teacher.predict(x)`.
@@ -112,8 +112,8 @@ def distill(
     rows = keras.tree.map_structure(ops.convert_to_tensor, _in_floatx(sample.x))
     outputs = teacher(rows, training=False), student(rows, training=False)
     _check_outputs(*outputs)
-    own = head_of_student(student, sample, outputs[1])
-    heads = head_of_teacher(teacher, sample, outputs[0], own, teacher_output), own
+    own = kind_of_student(student, sample, outputs[1])
+    kinds = kind_of_teacher(teacher, sample, outputs[0], own, teacher_output), own
     # Without labels the share of the student's own loss has nothing to say.
     share = alpha if sample.y is not None else 1.0
 
@@ -122,7 +122,7 @@ def distill(
         distiller = _Distiller(
             teacher=teacher,
             student=student,
-            distillation_losses=_HeadsDistillation(temperature, heads),
+            distillation_losses=_KindsDistillation(temperature, kinds),
             student_loss_weight=1.0 - share,
         )
         given = compile_arguments(student) or {}
@@ -179,18 +179,18 @@ class _OwnLoss:
         return loss
 
 
-class _HeadsDistillation(keras.distillation.LogitsDistillation):
+class _KindsDistillation(keras.distillation.LogitsDistillation):
     """`LogitsDistillation` of models that may give probabilities."""
 
-    def __init__(self, temperature, heads):
+    def __init__(self, temperature, kinds):
         # An object: by name, which is the default, Keras 3.15 finds the function, for
         # which it takes the logits themselves to be probabilities.
         loss = keras.losses.KLDivergence()
         super().__init__(float(temperature), loss)
-        self._heads = heads
+        self._kinds = kinds
 
     def compute_loss(self, teacher_outputs, student_outputs, **kwargs):
-        teacher, student = self._heads
+        teacher, student = self._kinds
         return super().compute_loss(
             as_logits(teacher_outputs, teacher), as_logits(student_outputs, student)
         )
@@ -244,6 +244,5 @@ def _in_floatx(x):
 
 def _masks(model):
     """What is trainable, layers from the outside in: each hands it on to its parts."""
-    layers = [model, *(layer for layer in all_layers(model) if layer is not model)]
-    masks = [(layer, layer.trainable) for layer in layers]
+    masks = [(layer, layer.trainable) for layer in all_layers(model, itself=True)]
     return masks + [(v, v.trainable) for v in model.variables]

@@ -12,8 +12,10 @@ from keras_practices.ensembles.outputs import check_combine
 from keras_practices.ensembles.outputs import check_kinds
 from keras_practices.ensembles.outputs import check_weights
 from keras_practices.ensembles.outputs import contribution
+from keras_practices.ensembles.stacked import StackedPredictor
 from keras_practices.ensembles.stacked import can_stack
 from keras_practices.ensembles.stacked import run_stacked
+from keras_practices.ensembles.stacked import stacked_weights
 
 
 class Plan:
@@ -73,8 +75,19 @@ class Plan:
     def ask(self, members: Any, inputs: Any, training: Any) -> list[Any]:
         """Returns what each member gives."""
         if self._stack and not training:
-            return run_stacked(members, inputs)
+            weights = stacked_weights(members)
+            if weights is not None:
+                return run_stacked(members, inputs, weights)
         return [member(inputs) for member in members]
+
+    def predictor(self, members: Any, combine: Any) -> StackedPredictor | None:
+        """Returns what runs members as one in `predict`, None where nothing is gained.
+
+        Args:
+            members: The members.
+            combine: Function of the list of what each member gives.
+        """
+        return StackedPredictor(members, combine) if self._stack else None
 
     def parts(self, owner: Any, outputs: list[Any]) -> list[list[Any]]:
         """Returns what each member adds to each output, a list a member.

@@ -1,6 +1,6 @@
 """From readings to a plan: quadrant, cut, stages and notes."""
 
-from keras_practices.measures.capture import all_layers
+from keras_practices._core.model_layers import all_layers
 from keras_practices.measures.graph_nodes import DROPOUT
 from keras_practices.transfer import thresholds
 from keras_practices.transfer.plan_values import Probe

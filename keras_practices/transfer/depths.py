@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_practices._core.model_layers import all_layers
 from keras_practices._core.randomness import restore_rng
 from keras_practices.measures.capture import CLOSED
-from keras_practices.measures.capture import all_layers
 from keras_practices.measures.capture import open_layers
 from keras_practices.measures.layers import input_tensors
 from keras_practices.measures.layers import run_captured

@@ -12,9 +12,9 @@ import numpy as np
 from keras import ops
 
 from keras_practices._core import backend
+from keras_practices._core.model_layers import all_layers
 from keras_practices._core.randomness import derive_seeds
 from keras_practices._core.randomness import restore_rng
-from keras_practices.measures.capture import all_layers
 from keras_practices.measures.capture import captured_calls
 from keras_practices.measures.capture import without_noise
 from keras_practices.measures.layers import input_tensors
@@ -150,7 +150,7 @@ def _variables(model):
 
 def _random_values(model, variables, seed):
     owners = {}
-    for layer in [*all_layers(model), model]:
+    for layer in all_layers(model, itself=True):
         for variable in [*layer._trainable_variables, *layer._non_trainable_variables]:
             owners.setdefault(id(variable), layer)
     seeds = derive_seeds(seed, len(variables))

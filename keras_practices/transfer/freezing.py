@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_practices._core.fit_internals import compile_arguments
+from keras_practices._core.model_layers import all_layers
 from keras_practices._core.validation import type_error
 from keras_practices._core.validation import value_error
 from keras_practices.errors import UsageError
@@ -93,11 +94,11 @@ def recompile(model, optimizer, arguments, before):
 
 def set_trainable(model, layers, batch_norm):
     """Lets the given layers learn, with all that is in them, and no other."""
-    wanted = {id(inner) for layer in layers for inner in _family(layer)}
+    wanted = {id(inner) for layer in layers for inner in all_layers(layer, itself=True)}
     model.trainable = True
     # Parents come first: setting the flag of one sets it on all that is in it.
-    for layer in _family(model):
-        inside = [x for x in _family(layer) if x is not layer]
+    for layer in all_layers(model, itself=True):
+        inside = [x for x in all_layers(layer, itself=True) if x is not layer]
         own = id(layer) in wanted
         if isinstance(layer, keras.layers.BatchNormalization):
             own = own and batch_norm
@@ -111,7 +112,7 @@ def take_mask(model):
     """Returns the flags of all layers and variables, parents first."""
     return [
         (layer, layer.trainable, [(v, v.trainable) for v in layer._trainable_variables])
-        for layer in _family(model)
+        for layer in all_layers(model, itself=True)
     ]
 
 
@@ -124,10 +125,6 @@ def put_mask(mask):
             variable.trainable = flag
 
 
-def _family(layer):
-    return list(layer._flatten_layers())
-
-
 def copy_of(optimizer):
     """Returns a new optimizer with the same settings."""
     return type(optimizer).from_config(optimizer.get_config())
@@ -137,7 +134,7 @@ def _layers(model, members):
     if isinstance(members, str) or not isinstance(members, list | tuple):
         expected = "a list of layers or of their names, or None"
         raise type_error(_OWNER, "trainable", expected, members)
-    family, found = _family(model), []
+    family, found = all_layers(model, itself=True), []
     for member in members:
         fitting = [x for x in family if x is member or x.name == member]
         if not fitting:

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_practices.measures.capture import all_layers
+from keras_practices._core.model_layers import all_layers
 from keras_practices.optimizers.layer_groups import layer_groups
 from keras_practices.transfer.data_loss import DataLoss
 from keras_practices.transfer.freezing import recompile
@@ -70,7 +70,7 @@ def draws(model):
     """True where a layer draws random numbers in training: dropout, augmentation."""
     return any(
         isinstance(value, keras.random.SeedGenerator)
-        for layer in all_layers(model)
+        for layer in all_layers(model, itself=True)
         for value in vars(layer).values()
     )
 

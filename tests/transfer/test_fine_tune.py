@@ -235,6 +235,28 @@ def test_flags_come_back_after_an_error():
     assert [layer.trainable for layer in model.layers] == [False, True]
 
 
+def test_mixed_float16():
+    layers = network().layers
+    dense = [x for x in layers if isinstance(x, keras.layers.Dense)]
+    half = keras.DTypePolicy("mixed_float16")
+    fresh = [type(x).from_config({**x.get_config(), "dtype": half.name}) for x in dense]
+    model = keras.Sequential([keras.Input((8,)), *fresh])
+    for mine, known in zip(fresh, dense, strict=True):
+        mine.set_weights(known.get_weights())
+    keras.config.set_dtype_policy(half)
+    plan = planned(model, large=True, epochs=1)
+    head = keras.layers.Dense(2, activation="softmax", dtype="float32")
+    result = transfer.fine_tune(
+        model, (X, Y), plan=plan, head=head, validation_data=LATER, **FIT
+    )
+    assert len(result.stages) > 1
+    for weight in result.model.weights:
+        assert weight.dtype == "float32"
+        assert np.isfinite(keras.ops.convert_to_numpy(weight)).all()
+    assert np.isfinite(result.history["data_loss"]).all()
+    assert isinstance(result.model.optimizer, keras.optimizers.LossScaleOptimizer)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "match"),
     [

@@ -1,48 +1,44 @@
-"""What a classifier's output is, logits or probabilities, and how to get logits."""
+"""What teacher and student of a distillation give: the kinds of `outputs`, from rows.
+
+`outputs.find_kinds` reads a model's last activation and loss. Here the rows that it
+gives have a say too, as a student taught with the wrong kind learns nothing.
+"""
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_practices.ensembles.outputs import FAMILIES
+from keras_practices.ensembles.outputs import contribution
 from keras_practices.errors import UsageError
 from keras_practices.measures.capture import activation_name
 from keras_practices.measures.heads import read_heads
 from keras_practices.measures.heads import run_heads
 from keras_practices.measures.model_card import measure_loss
 
-# Heads: of classes that exclude each other, and of units that are each yes or no.
-SOFTMAX, CLASS_LOGITS = "softmax", "class logits"
-SIGMOID, UNIT_LOGITS = "sigmoid", "unit logits"
-_LOGITS_OF = {SOFTMAX: CLASS_LOGITS, SIGMOID: UNIT_LOGITS}
-# The least normal number of float32, and the least distance from one.
-_TINY, _STEP = 1.2e-38, 1.2e-7
+_LOGITS_OF = {"softmax": "softmax_logits", "sigmoid": "sigmoid_logits"}
 
 
-def as_logits(outputs, head):
+def as_logits(outputs, kind):
     """Returns logits over the last axis, in float32.
 
     Args:
         outputs: Tensor of shape `(rows, ..., units)`.
-        head: One of the four heads.
+        kind: `"softmax"`, `"sigmoid"`, or the logits of one of them.
 
     Returns:
-        Tensor of the same shape; of units that are each yes or no one of
+        Tensor of the same shape; of labels, which are each true or not, one of
         `(rows, ..., units, 2)`.
     """
-    outputs = ops.cast(outputs, "float32")
-    if head == SOFTMAX:
-        # Logits but for a constant, which softmax does not see.
-        return ops.log(ops.maximum(outputs, _TINY))
-    if head == SIGMOID:
-        outputs = ops.clip(outputs, _STEP, 1.0 - _STEP)
-        outputs = ops.log(outputs) - ops.log1p(-outputs)
-    if head in (SIGMOID, UNIT_LOGITS):
-        return ops.stack([ops.zeros_like(outputs), outputs], axis=-1)
-    return outputs
+    # Those of classes but for a constant, which softmax does not see.
+    logits = contribution(ops.cast(outputs, "float32"), kind, "logits")
+    if FAMILIES[kind] == "classes":
+        return logits
+    return ops.stack([ops.zeros_like(logits), logits], axis=-1)
 
 
-def head_of_student(model, sample, output):
-    """Finds the head of a compiled classifier; refuses one that is at odds with it."""
+def kind_of_student(model, sample, output):
+    """Finds the kind of a compiled classifier; refuses one that is at odds with it."""
     loss = measure_loss(model.loss)
     name = loss["loss"] or ""
     if "crossentropy" not in name or loss["from_logits"] is None:
@@ -51,7 +47,7 @@ def head_of_student(model, sample, output):
             f"{name or None!r}. For a regression train the student on "
             "teacher.predict(x)."
         )
-    probable = SIGMOID if "binary" in name else SOFTMAX
+    probable = "sigmoid" if "binary" in name else "softmax"
     if loss["from_logits"]:
         seen = _last_activation(model, sample)
         if seen in ("softmax", "sigmoid"):
@@ -70,9 +66,9 @@ def head_of_student(model, sample, output):
     return probable
 
 
-def head_of_teacher(model, sample, output, student, declared):
-    """Finds the head of a model that need not be compiled."""
-    probable = SIGMOID if student in (SIGMOID, UNIT_LOGITS) else SOFTMAX
+def kind_of_teacher(model, sample, output, student, declared):
+    """Finds the kind of a model that need not be compiled."""
+    probable = "softmax" if FAMILIES[student] == "classes" else "sigmoid"
     logits = _LOGITS_OF[probable]
     could = _is_probable(output, probable)
     if declared == "probabilities" and not could:
@@ -81,22 +77,22 @@ def head_of_teacher(model, sample, output, student, declared):
             f"no {probable} probabilities. Pass teacher_output='logits'."
         )
     if declared == "logits" or not could:
-        head = logits
-    elif declared == "probabilities" or probable == SOFTMAX:
+        kind = logits
+    elif declared == "probabilities" or probable == "softmax":
         # Logits are not all positive with the sum one, on each of many rows.
-        head = SOFTMAX if probable == SOFTMAX else SIGMOID
+        kind = probable
     else:
         # Logits of one unit may well lie between zero and one.
-        head = logits if _last_activation(model, sample) == "linear" else SIGMOID
-    if head == probable:
+        kind = logits if _last_activation(model, sample) == "linear" else "sigmoid"
+    if kind == probable:
         _check_precision(output, "teacher")
-    return head
+    return kind
 
 
-def _is_probable(output, head):
+def _is_probable(output, kind):
     values = np.asarray(ops.convert_to_numpy(ops.cast(output, "float32")), "float64")
     inside = bool(((values >= 0) & (values <= 1)).all())
-    if head == SIGMOID:
+    if kind == "sigmoid":
         return inside
     # Half precision adds up its thousandths.
     near = np.allclose(values.sum(axis=-1), 1, atol=1e-2 if _is_half(output) else 1e-3)
