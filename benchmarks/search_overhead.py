@@ -8,11 +8,14 @@ cost of late trials beside early ones shows whether it grows with the results.
 
 Memory: trials that build and fit a toy model for an epoch, each search in a process of
 its own; the resident size after trial 10 and after the last one. Ten trials warm the
-caches up.
+caches up. With `--trim` what the C library holds back is returned before each reading:
+what grows then is used, not fragmented. `--memory` measures this part only.
 """
 
 import argparse
+import ctypes
 import gc
+import importlib.util
 import os
 import pathlib
 import statistics
@@ -70,19 +73,30 @@ def cpu(trials, block):
     return found
 
 
-def rss():
+def rss(trim):
+    if trim:
+        gc.collect()
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
     pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def toy(name, trials):
+class Theirs(keras_tuner.RandomSearch):
+    """keras-tuner's, which cannot run on TensorFlow where TensorBoard is missing."""
+
+    def _configure_tensorboard_dir(self, callbacks, trial, execution=0):
+        if importlib.util.find_spec("tensorboard") is not None:
+            super()._configure_tensorboard_dir(callbacks, trial, execution)
+
+
+def toy(name, trials, trim):
     """Prints the resident megabytes after trial 10 and after the last."""
     x = np.random.default_rng(0).normal(size=(256, 16)).astype("float32")
     y = x.sum(axis=1, keepdims=True)
     sizes = []
 
     def build(hp):
-        sizes.append(rss())
+        sizes.append(rss(trim))
         units = hp.Int("units", 8, 64)
         model = keras.Sequential(
             [keras.Input((16,)), keras.layers.Dense(units), keras.layers.Dense(1)]
@@ -91,11 +105,11 @@ def toy(name, trials):
         model.compile(keras.optimizers.Adam(rate), "mse")
         return model
 
-    kind = RandomSearch if name == OURS else keras_tuner.RandomSearch
+    kind = RandomSearch if name == OURS else Theirs
     with tempfile.TemporaryDirectory() as folder:
         tuner = kind(build, "val_loss", max_trials=trials, seed=1, directory=folder)
         tuner.search(x, y, validation_split=0.25, epochs=1, verbose=0)
-        sizes.append(rss())
+        sizes.append(rss(trim))
     warm = min(10, trials // 2)
     print((sizes[-1] - sizes[warm]) / (len(sizes) - 1 - warm))
 
@@ -103,15 +117,27 @@ def toy(name, trials):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--memory", action="store_true", help="no CPU figures")
+    parser.add_argument("--trim", action="store_true", help="malloc_trim (glibc)")
     parser.add_argument("--toy", choices=[OURS, THEIRS], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    toys = 20 if arguments.quick else 60
     if arguments.toy:
-        toy(arguments.toy, toys)
+        toy(arguments.toy, 20 if arguments.quick else 60, arguments.trim)
         return
-    trials, block = (200, 50) if arguments.quick else (1000, 100)
+    print(f"Backend {keras.backend.backend()}.")
+    if not arguments.memory:
+        print_cpu(*((200, 50) if arguments.quick else (1000, 100)))
+    print("\n| search | growth of the resident size, MB a toy trial |\n|---|---|")
+    for name in (OURS, THEIRS):
+        command = [sys.executable, __file__, "--toy", name]
+        command += ["--quick"] * arguments.quick + ["--trim"] * arguments.trim
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        print(f"| {name} | {float(done.stdout.split()[-1]):.2f} |", flush=True)
+
+
+def print_cpu(trials, block):
     found = cpu(trials, block)
-    print(f"\nBackend {keras.backend.backend()}, {trials} no-op trials.\n")
+    print(f"\n{trials} no-op trials.\n")
     print(
         "| search | CPU ms a trial, median | second tenth | last tenth | late / early |"
     )
@@ -126,12 +152,6 @@ def main():
         )
     ours, theirs = (statistics.median(found[name]) for name in (OURS, THEIRS))
     print(f"\nOurs is {ours / theirs:.2f} times keras-tuner's.")
-    print("\n| search | growth of the resident size, MB a toy trial |\n|---|---|")
-    for name in (OURS, THEIRS):
-        command = [sys.executable, __file__, "--toy", name]
-        command += ["--quick"] * arguments.quick
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        print(f"| {name} | {float(done.stdout.split()[-1]):.2f} |")
 
 
 if __name__ == "__main__":

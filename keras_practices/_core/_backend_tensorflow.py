@@ -3,15 +3,22 @@
 import contextlib
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_practices._core.fit_internals import LossMean
 from keras_practices._core.fit_internals import made_by_keras
+from keras_practices._core.graph_gradients import give_to_graphs
 
 
 def compiled(function):
     """Returns `function` compiled; arguments are lists and dicts of tensors."""
     return tf.function(function, autograph=False, reduce_retracing=True)
+
+
+def as_one(function):
+    """Returns `function`: nothing is compiled operation by operation here."""
+    return function
 
 
 def value_and_gradients(function, values):
@@ -60,6 +67,11 @@ def training_step(loss_at, optimizer, trainable, others):
         return loss
 
     return compiled(step)
+
+
+def own_copy(tensor):
+    """Returns a copy as a NumPy array."""
+    return np.array(keras.ops.convert_to_numpy(tensor))
 
 
 def devices():
@@ -286,7 +298,11 @@ def double_precision():
 
 
 def forget_compiled():
-    """Does nothing: what was compiled goes with the model."""
+    """Lets graphs go that nobody can call any more; see `give_to_graphs`."""
+    with contextlib.suppress(ImportError, AttributeError):  # it has moved: they stay
+        from tensorflow.python.framework import ops
+
+        give_to_graphs(ops.gradient_registry._registry)
 
 
 def run_once(function, *args):
@@ -326,3 +342,8 @@ def losses_nearby(loss_at, values, fixed):
 def unreached(loss_at, values, gradients):
     """Returns a list of flags, true where the tape found no way to a value."""
     return [gradient is None for gradient in gradients]
+
+
+def traced(function):
+    """Returns the function itself: Keras compiles what calls it."""
+    return function

@@ -48,7 +48,8 @@ class SearchFolder:
         self.path = pathlib.Path(path)
         self.make_room: Callable[[], bool] = lambda: False
         self._results: dict[int, TrialResult] = {}
-        self._places: dict[int, pathlib.Path] = {}
+        # Names in each stage's folder that need no second look.
+        self._done: dict[str, set[str]] = {}
         self._read = False
 
     # --- the search ------------------------------------------------------------
@@ -144,17 +145,17 @@ class SearchFolder:
         """
         if refresh or not self._read:
             self._read = True
-            for place in self._trial_folders():
-                number = int(place.name[6:])
-                if number not in self._results:
-                    table = read_json(os.path.join(place.path, RESULT_FILE))
-                    if table is not None:
-                        self._results[number] = TrialResult.from_dict(table)
+            for stage in self._stages():
+                done = self._done.setdefault(stage.name, set())
+                # Before each trial: what ended is left out without a loop over it.
+                for name in sorted(set(os.listdir(stage.path)) - done):
+                    if not _is_trial(name) or self._read_result(stage, name):
+                        done.add(name)
         return self._results
 
     def forget(self) -> None:
         """Makes the next `results` read everything anew."""
-        self._results, self._read = {}, False
+        self._results, self._done, self._read = {}, {}, False
 
     def publish_space(self, proposal: Proposal, table: Mapping[str, Any]) -> None:
         """Writes hyperparameters that only this trial declared."""
@@ -164,20 +165,29 @@ class SearchFolder:
     def spaces(self) -> list[dict[str, Any]]:
         """Returns what `publish_space` wrote, in the order of the trials."""
         found = [
-            (place.name, read_json(os.path.join(place.path, SPACE_FILE)))
-            for place in self._trial_folders()
+            (name, read_json(os.path.join(stage.path, name, SPACE_FILE)))
+            for stage in self._stages()
+            for name in os.listdir(stage.path)
+            if _is_trial(name)
         ]
         return [table for _, table in sorted(found, key=lambda one: one[0]) if table]
 
-    def _trial_folders(self):
+    def _read_result(self, stage, name):
+        """Reads how a trial ended, once; says whether it has."""
+        number = int(name[6:])
+        if number not in self._results:
+            table = read_json(os.path.join(stage.path, name, RESULT_FILE))
+            if table is None:
+                return False
+            self._results[number] = TrialResult.from_dict(table)
+        return True
+
+    def _stages(self):
         try:
             stages = [item for item in os.scandir(self.path) if _is_stage(item)]
         except FileNotFoundError:
-            return
-        for stage in sorted(stages, key=lambda item: item.name):
-            for item in os.scandir(stage.path):
-                if item.name.startswith("trial-") and item.name[6:].isdigit():
-                    yield item
+            return []
+        return sorted(stages, key=lambda item: item.name)
 
     def _make(self, folder):
         try:
@@ -278,3 +288,7 @@ def json_safe(value: Any) -> Any:
 
 def _is_stage(item):
     return item.name.startswith("stage-") and item.name[6:].isdigit()
+
+
+def _is_trial(name):
+    return name.startswith("trial-") and name[6:].isdigit()

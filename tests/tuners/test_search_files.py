@@ -2,6 +2,7 @@ import errno
 import json
 import math
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from keras_practices.errors import ArgumentValueError
 from keras_practices.errors import OutputPathError
 from keras_practices.search_record import SearchRecord
 from keras_practices.search_record import TrialResult
+from keras_practices.search_record import read_json
+from keras_practices.tuners import files
 from keras_practices.tuners.files import SearchFolder
 from keras_practices.tuners.files import json_safe
 from keras_practices.tuners.files import publish
@@ -97,6 +100,29 @@ def test_results_of_others_are_seen_and_the_first_counts(tmp_path):
     (tmp_path / "stage-1/trial-00001").mkdir()
     (tmp_path / "stage-1/trial-00001/result.json").write_text('{"trial": 1, "val')
     assert set(SearchFolder(tmp_path).results()) == {0}
+
+
+def test_what_ended_is_read_once_and_what_ends_late_is_found(tmp_path, monkeypatch):
+    here, there = SearchFolder(tmp_path), SearchFolder(tmp_path)
+    for number in (1, 0):
+        there.begin(Proposal(number, {"a": number}))
+    (tmp_path / "stage-1" / "trial-notes").mkdir()
+    ended = there.publish(TrialResult(1, {"a": 1}, score=0.5))
+    assert here.results(refresh=True) == {1: ended}
+    read = []
+    monkeypatch.setattr(
+        files, "read_json", lambda path: read.append(str(path)) or read_json(path)
+    )
+    late = there.publish(TrialResult(0, {"a": 0}, score=0.1))
+    second = there.publish(TrialResult(2, {"a": 2}, stage=2, score=0.2))
+    assert here.results(refresh=True) == {0: late, 1: ended, 2: second}
+    assert len(read) == 2
+    assert here.results(refresh=True) == {0: late, 1: ended, 2: second}
+    assert len(read) == 2
+    # A trial whose folder was deleted is tried anew by who reads everything anew.
+    shutil.rmtree(tmp_path / "stage-1" / "trial-00001")
+    here.forget()
+    assert here.results() == {0: late, 2: second}
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
