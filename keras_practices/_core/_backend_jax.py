@@ -19,6 +19,23 @@ def compiled(function):
     return jax.jit(function)
 
 
+def as_one(function):
+    """Returns `function` compiled where it can be; see `backend.as_one`."""
+    traced = jax.jit(function)
+
+    def run(*args):
+        nonlocal traced
+        if traced is not None:
+            try:
+                return traced(*args)
+            except Exception:
+                # It reads values in Python, or it is wrong: then it raises once more.
+                traced = None
+        return function(*args)
+
+    return run
+
+
 def value_and_gradients(function, values):
     """Returns `(scalar, aux)` of `function(values)` and its gradients.
 
@@ -62,6 +79,11 @@ def training_step(loss_at, optimizer, trainable, others):
         return loss
 
     return step
+
+
+def own_copy(tensor):
+    """Returns a copy on the device; one by way of NumPy would take twice as much."""
+    return jax.device_put(tensor, may_alias=False)
 
 
 def devices():
@@ -367,3 +389,8 @@ def _is_constant(out, made):
         seen.add(id(one))
         todo += made[id(one)].invars
     return True
+
+
+def traced(function):
+    """Returns the function itself: Keras compiles what calls it."""
+    return function

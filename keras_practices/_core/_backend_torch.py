@@ -1,8 +1,10 @@
 """Gradients and compilation on PyTorch."""
 
+import collections
 import contextlib
 
 import keras
+import numpy as np
 import torch
 
 from keras_practices._core.fit_internals import LossMean
@@ -11,6 +13,11 @@ from keras_practices._core.fit_internals import LossMean
 def compiled(function):
     """Returns `function` without gradients; PyTorch runs eagerly, as in Keras."""
     return torch.no_grad()(function)
+
+
+def as_one(function):
+    """Returns `function`: nothing is compiled operation by operation here."""
+    return function
 
 
 def value_and_gradients(function, values):
@@ -66,6 +73,11 @@ def training_step(loss_at, optimizer, trainable, others):
         return loss
 
     return step
+
+
+def own_copy(tensor):
+    """Returns a copy as a NumPy array."""
+    return np.array(keras.ops.convert_to_numpy(tensor))
 
 
 def devices():
@@ -301,3 +313,42 @@ def losses_nearby(loss_at, values, fixed):
 def unreached(loss_at, values, gradients):
     """Returns a list of flags, true where no graph led to a value."""
     return [gradient is None for gradient in gradients]
+
+
+# A trace takes some 100 ms, as long as twenty calls: shapes that come seldom, as the
+# last batch of a data set does, are not worth one. So many shapes are remembered.
+_TRACED_AT, _TRACES = 10, 8
+
+
+def traced(function):
+    """Returns `function` as a list of sums for each shape; see `backend.traced`."""
+    programs, seen = {}, collections.Counter()
+
+    def run(*tensors):
+        key = _signature(tensors)
+        if key not in programs:
+            if len(programs) == _TRACES:
+                return function(*tensors)
+            seen[key] += 1
+            if seen[key] < _TRACED_AT:
+                return function(*tensors)
+            programs[key] = _as_sums(function, tensors)
+        return programs[key](*tensors)
+
+    return torch.no_grad()(run)
+
+
+def _as_sums(function, tensors):
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    try:
+        return make_fx(function)(*tensors).forward
+    except Exception:
+        # It reads values in Python; it is as right as before, and as slow.
+        return function
+
+
+def _signature(tensors):
+    # Under `torch.autocast` the same sums are done in another precision.
+    halved = torch.is_autocast_enabled(tensors[0].device.type)
+    return halved, tuple((x.shape, x.dtype, x.device) for x in tensors)

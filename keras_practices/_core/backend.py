@@ -18,6 +18,21 @@ def compiled(function):
     return _module().compiled(function)
 
 
+def as_one(function):
+    """Returns `function` to be run as one program, not operation by operation.
+
+    JAX compiles every operation that is called outside a compiled function by itself
+    and keeps it: about a megabyte each, and more seconds than the whole takes. A
+    function that cannot be compiled, since it reads values in Python, is run as it is,
+    and so is every function on TensorFlow and PyTorch.
+
+    Args:
+        function: Takes and gives lists and dicts of tensors, and writes nothing. Large
+            tensors are arguments: what it closes over is compiled into the program.
+    """
+    return _module().as_one(function)
+
+
 def value_and_gradients(function, values):
     """Returns `((loss, aux), gradients)` of `function(values) -> (loss, aux)`."""
     return _module().value_and_gradients(function, values)
@@ -26,6 +41,11 @@ def value_and_gradients(function, values):
 def training_step(loss_at, optimizer, trainable, others):
     """Returns `step(batch) -> loss` that updates variables beside the model."""
     return _module().training_step(loss_at, optimizer, trainable, others)
+
+
+def own_copy(tensor):
+    """Returns a tensor's values in memory of their own, to make a variable of."""
+    return _module().own_copy(tensor)
 
 
 def devices():
@@ -204,3 +224,17 @@ def unreached(loss_at, values, gradients):
         gradients: What `value_and_gradients` gave for them.
     """
     return _module().unreached(loss_at, values, gradients)
+
+
+def traced(function):
+    """Returns `function` without what Python does around its sums, and no gradients.
+
+    PyTorch runs a model layer by layer, and the way through Keras to a small sum takes
+    longer than the sum. TensorFlow and JAX compile a model's `predict` anyway, and get
+    the function itself.
+
+    Args:
+        function: `(*tensors) -> list of tensors`. What it does may depend on shapes and
+            types of the tensors, and on nothing else that can change.
+    """
+    return _module().traced(function)

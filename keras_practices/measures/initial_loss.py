@@ -1,10 +1,12 @@
 """The loss before training, beside what guessing would give."""
 
+import functools
 import math
 
 import keras
 import numpy as np
 
+from keras_practices.measures.side_state import loss_reader
 from keras_practices.measures.side_state import measure_losses
 
 # Rows for one forward pass: enough that the mean over rows is steady.
@@ -48,17 +50,10 @@ def measure_draws(model, sample, rows=ROWS, draws=DRAWS):
     Returns:
         List of floats.
     """
-    losses = []
+    losses, read = [], loss_reader(model, training=True)
     for seed in range(draws):
-        random = np.random.default_rng(seed)
-        losses.append(
-            measure_losses(
-                model,
-                *sample.head(rows),
-                training=True,
-                value_of=lambda variable, r=random: _shuffled(variable, r),
-            )[0]
-        )
+        shuffled = functools.partial(_shuffled, random=np.random.default_rng(seed))
+        losses.append(read(*sample.head(rows), value_of=shuffled)[0])
     return losses
 
 

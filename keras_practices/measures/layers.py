@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_practices._core import backend
 from keras_practices.measures.arrays import measure_scale
 from keras_practices.measures.capture import CLOSED
 from keras_practices.measures.capture import activation_name
@@ -43,6 +44,30 @@ def run_captured(model, x, *, training=False):
     ):
         outputs = model(x, training=training)
     return outputs, calls
+
+
+def run_forward(model, x, *, times=1):
+    """Runs the model on `x` in inference mode, noise off; nothing is written.
+
+    Args:
+        model: A built Keras model.
+        x: Inputs, from `input_tensors`.
+        times: How often, in one scope: random numbers go on.
+
+    Returns:
+        List of what the model gave, one entry a run.
+    """
+    variables = model.variables
+
+    def run(values, inputs):
+        present = list(zip(variables, values, strict=True))
+        with keras.StatelessScope(state_mapping=present):
+            return [model(inputs, training=False) for _ in range(times)]
+
+    # The outer scope: variables that are made in the inner one get their values when
+    # the outer one ends, which is never inside a compiled function.
+    with keras.StatelessScope(), without_noise(model):
+        return backend.as_one(run)([v.value for v in variables], x)
 
 
 def input_tensors(x):

@@ -10,11 +10,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_practices._core import backend
 from keras_practices._core.randomness import restore_rng
 from keras_practices.measures.arrays import measure_targets
-from keras_practices.measures.capture import without_noise
 from keras_practices.measures.capture import without_penalties
 from keras_practices.measures.layers import input_tensors
+from keras_practices.measures.layers import run_forward
 from keras_practices.measures.loss_probes import probe_loss
 from keras_practices.measures.model_card import has_custom_train_step
 from keras_practices.measures.model_card import measure_outputs
@@ -46,7 +47,7 @@ def measure_loss_behaviour(model, sample, outputs=None):
     outputs = measure_outputs(model) if outputs is None else outputs
     x, y, _ = sample.head(ROWS)
     with restore_rng():
-        predictions = _predictions(model, x)
+        (predictions,) = run_forward(model, input_tensors(x))
         flat = [_numbers(part) for part in leaves_by_output(predictions, outputs)]
         given = len(keras.tree.flatten(x)[0])
         if len(flat) != len(outputs) or any(_rows(p) != given for p in flat):
@@ -95,11 +96,6 @@ def leaves_by_output(predictions, outputs):
     return keras.tree.flatten(predictions)
 
 
-def _predictions(model, x):
-    with keras.StatelessScope(), without_noise(model):
-        return model(input_tensors(x), training=False)
-
-
 def _rows(array):
     return len(array) if array.ndim else 0
 
@@ -115,17 +111,13 @@ def _whole_loss(model, x, y, predictions, rows):
         Function `(targets, predictions) -> float` of NumPy arrays; the rows of `x`
         that go with them are repeated as often as needed.
     """
+    variables = model.variables
 
-    def loss(targets, guesses):
-        copies = len(guesses) // rows
-        inputs = keras.tree.map_structure(
-            lambda a: np.concatenate([a[:rows]] * copies), x
-        )
-        present = [(variable, variable.value) for variable in model.variables]
-        scope = keras.StatelessScope(state_mapping=present)
-        with scope, without_penalties(model):
+    def run(values, inputs, targets, guesses):
+        present = list(zip(variables, values, strict=True))
+        with keras.StatelessScope(state_mapping=present), without_penalties(model):
             value = model.compute_loss(
-                x=input_tensors(inputs),
+                x=inputs,
                 y=_filled(y, targets),
                 y_pred=_filled(predictions, guesses),
                 sample_weight=None,
@@ -133,12 +125,23 @@ def _whole_loss(model, x, y, predictions, rows):
             )
         return _sum(value)
 
+    run = backend.as_one(run)
+
+    def loss(targets, guesses):
+        copies = len(guesses) // rows
+        inputs = keras.tree.map_structure(
+            lambda a: np.concatenate([a[:rows]] * copies), x
+        )
+        given = [input_tensors(part) for part in (inputs, targets, guesses)]
+        # What the loss makes for itself gets its values when this scope ends.
+        with keras.StatelessScope():
+            return _number(run([v.value for v in variables], *given))
+
     return loss
 
 
-def _filled(structure, array):
-    """A structure of one leaf, with another array in its place."""
-    tensor = input_tensors(array)
+def _filled(structure, tensor):
+    """A structure of one leaf, with another tensor in its place."""
     return keras.tree.map_structure(lambda _: tensor, structure)
 
 
@@ -164,10 +167,8 @@ def _single_loss(loss):
     if not isinstance(found, keras.losses.Loss):
         found = _Function(found)
 
-    def call(targets, guesses):
-        return _sum(found(input_tensors(targets), input_tensors(guesses)))
-
-    return call
+    run = backend.as_one(lambda targets, guesses: _sum(found(targets, guesses)))
+    return lambda *arrays: _number(run(*map(input_tensors, arrays)))
 
 
 class _Function(keras.losses.Loss):
@@ -192,5 +193,8 @@ class _Function(keras.losses.Loss):
 
 def _sum(value):
     # What is not reduced is summed by the gradient.
-    total = ops.sum(ops.cast(value, "float32"))
-    return float(ops.convert_to_numpy(total))
+    return ops.sum(ops.cast(value, "float32"))
+
+
+def _number(scalar):
+    return float(ops.convert_to_numpy(scalar))

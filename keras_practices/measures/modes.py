@@ -6,8 +6,8 @@ from keras import ops
 
 from keras_practices._core.randomness import restore_rng
 from keras_practices.measures.arrays import measure_targets
-from keras_practices.measures.capture import without_noise
 from keras_practices.measures.layers import input_tensors
+from keras_practices.measures.layers import run_forward
 from keras_practices.measures.loss_behaviour import leaves_by_output
 from keras_practices.measures.model_card import measure_outputs
 from keras_practices.measures.set_up import pair_outputs
@@ -146,8 +146,7 @@ def outputs_of(model, x, times=1, outputs=()):
         List of lists of float64 arrays: one list a run, one array an output.
     """
     inputs = input_tensors(x)
-    with keras.StatelessScope(), without_noise(model):
-        runs = [model(inputs, training=False) for _ in range(times)]
+    runs = run_forward(model, inputs, times=times)
     return [
         [
             np.asarray(ops.convert_to_numpy(part), dtype=np.float64)

@@ -8,6 +8,7 @@ cloned, and there is nothing to restore.
 """
 
 import contextlib
+import functools
 
 import keras
 import numpy as np
@@ -35,9 +36,7 @@ def data_and_penalty(model, x, y, sample_weight, training):
     return data * backend.replicas(), regularization_loss(model.trainable_variables)
 
 
-def measure_losses(
-    model, x, y, sample_weight=None, *, training=False, value_of=lambda v: v.value
-):
+def measure_losses(model, x, y, sample_weight=None, *, training=False):
     """Returns the loss of one batch with the model's present weights, noise off.
 
     Nothing of the model is written, BatchNorm statistics and metrics included.
@@ -48,20 +47,61 @@ def measure_losses(
         y: Targets.
         sample_weight: Weights or None.
         training: Bool. BatchNorm uses the batch when true.
-        value_of: Function that gives the value to use for a variable.
 
     Returns:
         `(data_loss, regularization_loss)` as Python floats.
     """
-    # Each variable stands for itself: Keras looks the penalised ones up in the scope
-    # and finds nothing there where the scope is empty.
-    present = [(variable, value_of(variable)) for variable in model.variables]
-    scope = keras.StatelessScope(state_mapping=present)
-    with restore_rng(), scope, without_noise(model):
-        data, penalty = data_and_penalty(
-            model, _tensors(x), _tensors(y), _tensors(sample_weight), training
-        )
-        return float(ops.convert_to_numpy(data)), float(ops.convert_to_numpy(penalty))
+    return loss_reader(model, training=training)(x, y, sample_weight)
+
+
+def loss_reader(model, *, training=False):
+    """Returns what reads losses as `measure_losses` does, several times.
+
+    Args:
+        model: Built and compiled Keras model.
+        training: Bool. BatchNorm uses the batch when true.
+
+    Returns:
+        Function `(x, y, sample_weight, value_of) -> (data_loss, regularization_loss)`;
+        `value_of` gives the value to use for a variable.
+    """
+
+    def losses(x, y, sample_weight):
+        return data_and_penalty(model, x, y, sample_weight, training)
+
+    run = _in_place_of(model, model.variables, losses)
+
+    def read(x, y, sample_weight=None, value_of=lambda variable: variable.value):
+        # Each variable stands for itself: Keras looks the penalised ones up in the
+        # scope and finds nothing there where the scope is empty.
+        values = [value_of(variable) for variable in model.variables]
+        found = run(values, *map(_tensors, (x, y, sample_weight)))
+        return tuple(float(ops.convert_to_numpy(part)) for part in found)
+
+    return read
+
+
+def _in_place_of(model, variables, function, within=contextlib.nullcontext):
+    """A function run with values in the place of variables, noise off.
+
+    Returns:
+        Function `(values, *args)` that gives what `function(*args)` gives.
+    """
+
+    def run(values, *args):
+        mapping = list(zip(variables, values, strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            return function(*args)
+
+    run = backend.as_one(run)
+
+    def guarded(values, *args):
+        # The outer scope: what a compiled loss builds at its first call gets its
+        # values when that ends, which is never inside a compiled function.
+        with restore_rng(), keras.StatelessScope(), without_noise(model), within():
+            return run(values, *args)
+
+    return guarded
 
 
 def fresh_optimizer(optimizer, learning_rate=None):
@@ -120,8 +160,12 @@ class SideState:
 
     def equal_kernels(self, alike):
         """Returns copies of those variables for which `alike(path, value)` holds."""
-        values = self.trainable_values().items()
-        return {path: np.array(value) for path, value in values if alike(path, value)}
+        found = {}
+        for own, side in zip(self._trainable, self._side_trainable, strict=True):
+            value = ops.convert_to_numpy(side.value)
+            if alike(own.path, value):
+                found[own.path] = np.array(value)
+        return found
 
     def reset(self, learning_rate):
         """Goes back to the first values, with another learning rate."""
@@ -133,26 +177,31 @@ class SideState:
             variable.assign(np.broadcast_to(value, variable.shape))
         self.optimizer.learning_rate.assign(learning_rate)
 
-    @contextlib.contextmanager
-    def _standing_in(self):
-        """The model with the values at the side, noise off."""
+    def _at_side(self, function):
+        """A function run with the values at the side in the place of the model's."""
         own = [*self._trainable, *self._others]
-        side = [v.value for v in (*self._side_trainable, *self._side_others)]
-        scope = keras.StatelessScope(state_mapping=list(zip(own, side, strict=True)))
-        with restore_rng(), scope, without_noise(self.model), self._within():
-            yield
+        side = [*self._side_trainable, *self._side_others]
+        run = _in_place_of(self.model, own, function, self._within)
+        return lambda *args: run([v.value for v in side], *map(_tensors, args))
+
+    @functools.cached_property
+    def _data_loss(self):
+        def loss(*batch):
+            return data_and_penalty(self.model, *batch, training=True)[0]
+
+        return self._at_side(loss)
+
+    @functools.cached_property
+    def _outputs(self):
+        return self._at_side(lambda x: self.model(x, training=True))
 
     def data_loss(self, x, y, sample_weight=None):
         """Returns the data loss of a batch with the values at the side, as a float."""
-        batch = map(_tensors, (x, y, sample_weight))
-        with self._standing_in():
-            data, _ = data_and_penalty(self.model, *batch, training=True)
-            return float(ops.convert_to_numpy(data))
+        return float(ops.convert_to_numpy(self._data_loss(x, y, sample_weight)))
 
     def has_finite_outputs(self, x):
         """True when the model gives finite numbers with the values at the side."""
-        with self._standing_in():
-            outputs = self.model(_tensors(x), training=True)
+        outputs = self._outputs(x)
         return all(
             np.isfinite(ops.convert_to_numpy(output)).all()
             for output in keras.tree.flatten(outputs)
@@ -174,7 +223,7 @@ class SideState:
         with restore_rng(), without_noise(self.model), self._within():
             if self._step is None:
                 # Builds what a compiled loss builds at its first call.
-                measure_losses(self.model, x, y, sample_weight, training=True)
+                self.data_loss(x, y, sample_weight)
                 self._step = backend.training_step(
                     self._loss_at,
                     self.optimizer,
@@ -210,13 +259,13 @@ def _value_of(variable, initial):
     # Always a copy: JAX may share the memory, and gives it away in a step.
     if initial is not None:
         return np.array(initial[id(variable)])
-    return np.array(ops.convert_to_numpy(variable.value))
+    return backend.own_copy(variable.value)
 
 
 def _constant_or_copy(variable):
-    value = np.array(ops.convert_to_numpy(variable.value))
+    value = ops.convert_to_numpy(variable.value)
     same = value.size > 0 and bool((value == value.flat[0]).all())
-    return value.flat[0] if same else value
+    return value.flat[0] if same else np.array(value)
 
 
 def _shadows(variables, initial):
