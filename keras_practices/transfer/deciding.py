@@ -29,10 +29,12 @@ def decide(model, sample, targets, places, measured):
     rows = sample.total_rows or sample.rows
     doubling = _doubling(measured, targets, as_good)
     large = _is_large(rows, targets, doubling)
+    joins = measured.joins() if _joins(similar, _rows_each(rows, targets)) else []
     # A head on an earlier place is for rows too few to change what is in between.
     early = places.cuttable and not large
     cut = as_good if early else measured.count - 1
-    depths = places.depths[: cut + 1]
+    depths = places.depths[: max([cut, *joins]) + 1]
+    probe = measured.joined if joins else measured.pretrained[cut]
     return {
         "similar": similar,
         "large": large,
@@ -48,9 +50,11 @@ def decide(model, sample, targets, places, measured):
         "raw": _score(measured.raw),
         "similarity": similarity,
         "doubling": doubling,
-        "cut": depths[-1].name,
+        "cut": places.depths[cut].name,
+        "joins": tuple(depths[place].name for place in joins),
+        "joined": _score(measured.joined),
         "groups": tuple(tuple(x.name for x in depth.layers) for depth in depths),
-        "strength": measured.pretrained[cut].strength,
+        "strength": probe.strength,
         "stages": stages_for(similar, large, len(depths)),
         "notes": tuple(_notes(model, sample, places, measured, helps, depths)),
     }
@@ -86,8 +90,22 @@ def _doubling(measured, targets, place):
     return measured.doubling(place)
 
 
+def _joins(similar, rows_each):
+    """Whether a head may read several places.
+
+    Of few rows it learns most from features that are known to fit. Of enough rows to
+    change all layers the last one's become the best.
+    """
+    fewest = thresholds.FEW_ROWS if similar else 0
+    return fewest <= rows_each < thresholds.MANY_ROWS
+
+
+def _rows_each(rows, targets):
+    return rows / (targets.classes or _ROWS_AS_ONE)
+
+
 def _is_large(rows, targets, doubling):
-    rows_each = rows / (targets.classes or _ROWS_AS_ONE)
+    rows_each = _rows_each(rows, targets)
     if rows_each < thresholds.FEW_ROWS or rows_each >= thresholds.MANY_ROWS:
         return rows_each >= thresholds.MANY_ROWS
     return doubling is not None and doubling < thresholds.USED_UP

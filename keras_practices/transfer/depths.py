@@ -98,20 +98,48 @@ def places_of(model, sample, most):
     return Places(_thinned(places, most), head, unread)
 
 
-def cut_at(model, trail):
-    """Returns the model up to a place, with the same layers.
+def cut_at(model, trails):
+    """Returns the model up to some places, with the same layers.
 
     Args:
         model: Keras model with a graph.
-        trail: Of a `Depth`.
+        trails: List of those of `Depth`s.
+
+    Returns:
+        A model with one output for each place.
     """
-    (operation, number), rest = trail[0], trail[1:]
-    node = operation._inbound_nodes[number]
-    if not rest:
-        return keras.Model(_inputs_of(model), node.output_tensors[0])
-    inner = cut_at(operation, rest)
-    arguments = node.arguments
-    return keras.Model(_inputs_of(model), inner(*arguments.args[:1]))
+    return keras.Model(_inputs_of(model), _tensors_at(model, trails))
+
+
+def _tensors_at(model, trails):
+    found, nested = {}, {}
+    for place, ((operation, number), *rest) in enumerate(trails):
+        if rest:
+            nested.setdefault((id(operation), number), []).append((place, rest))
+        else:
+            found[place] = operation._inbound_nodes[number].output_tensors[0]
+    for several in nested.values():
+        operation, number = trails[several[0][0]][0]
+        inner = cut_at(operation, [rest for _, rest in several])
+        given = operation._inbound_nodes[number].arguments.args[:1]
+        made = keras.tree.flatten(inner(*given))
+        found |= {place: one for (place, _), one in zip(several, made, strict=True)}
+    tensors = [found[place] for place in range(len(trails))]
+    return tensors if len(tensors) > 1 else tensors[0]
+
+
+def joinable(depths):
+    """Returns the numbers of the places that one head can read together.
+
+    They lie in one model: what runs a model inside another to its end would run a
+    second time for places in the middle of it.
+
+    Args:
+        depths: List of `Depth` of a model with a graph.
+    """
+    owners = [tuple((id(one), place) for one, place in d.trail[:-1]) for d in depths]
+    most = max(owners, key=owners.count)
+    return [place for place, owner in enumerate(owners) if owner == most]
 
 
 def _inputs_of(model):

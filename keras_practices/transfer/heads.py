@@ -78,9 +78,13 @@ class Network:
             self.groups = [d.layers for d in depths] if places.head else []
             self.groups = self.groups or [d.layers for d in depths[:-1]]
             return
-        self.groups = [depth.layers for depth in places.depths[: cut + 1]]
-        if places.cuttable:
-            self.base = cut_at(model, places.depths[cut].trail)
+        joined = bool(plan.joins) and not isinstance(head, keras.layers.Layer)
+        last = names.index(plan.joins[-1]) if joined else cut
+        self.groups = [depth.layers for depth in places.depths[: last + 1]]
+        if joined:
+            self.base = _joined(model, places, plan.joins)
+        elif places.cuttable:
+            self.base = cut_at(model, [places.depths[cut].trail])
         else:
             # What came behind the last place, the old head too, stays in front of it.
             self.base = model
@@ -98,12 +102,7 @@ class Network:
     def _head(self, head, shape, plan, targets):
         if isinstance(head, keras.layers.Layer):
             return head
-        layers = []
-        if len(shape) > 1:
-            layers += [
-                pooling_for(grid_for((None, *shape), MOST_FEATURES)),
-                keras.layers.Flatten(),
-            ]
+        layers = _pooling(shape)
         self.scaler = keras.layers.Normalization(name="feature_scale")
         activation = None
         if targets.classes is not None:
@@ -125,6 +124,27 @@ class Network:
                 break
             made = layer(made)
         return ops.convert_to_numpy(made)
+
+
+def _pooling(shape):
+    """Layers from an output to the features that a probe of it reads."""
+    if len(shape) == 1:
+        return []
+    pooling = pooling_for(grid_for((None, *shape), MOST_FEATURES))
+    return [pooling, keras.layers.Flatten()]
+
+
+def _joined(model, places, names):
+    """The model up to the features of several places, side by side."""
+    trails = [depth.trail for depth in places.depths if depth.name in names]
+    inner = cut_at(model, trails)
+    features = []
+    for tensor in inner.outputs:
+        for layer in _pooling(tensor.shape[1:]):
+            tensor = layer(tensor)
+        features.append(tensor)
+    joined = keras.layers.Concatenate(name="places")(features)
+    return keras.Model(inner.input, joined)
 
 
 def penalty(plan, targets):

@@ -3,9 +3,13 @@
 import time
 from typing import Any
 
+import numpy as np
+
+from keras_practices.transfer.depths import joinable
 from keras_practices.transfer.features import MOST_FEATURES
 from keras_practices.transfer.features import Features
 from keras_practices.transfer.features import raw_features
+from keras_practices.transfer.probes import STRENGTHS
 from keras_practices.transfer.probes import difference
 from keras_practices.transfer.probes import is_better
 from keras_practices.transfer.probes import read
@@ -32,6 +36,10 @@ class Measured:
         self.pretrained: dict[int, Any] = {}
         self.random: dict[int, Any] = {}
         self.raw = None
+        # Places that a head could read together, and a probe of all their features.
+        cuttable = all(depth.trail for depth in depths)
+        self.together = joinable(depths) if cuttable else []
+        self.joined = None
         self.left_out = 0
 
     def take(self, until):
@@ -58,6 +66,22 @@ class Measured:
                     values = self.passes.random_values(self.seed)
                     drawn = self.passes.run(values, self.x)
                 self.random[place] = self._read(drawn[place])
+        if len(self.together) > 1 and time.perf_counter() < until:
+            self.joined = self._read_joined()
+
+    def _read_joined(self):
+        parts = [self.features[place] for place in self.together]
+        # As strong a prior on what the head gives as for one place.
+        strengths = tuple(strength / len(parts) for strength in STRENGTHS)
+        return self._read(np.concatenate(parts, axis=1), strengths=strengths)
+
+    def joins(self):
+        """Places that a head had better read together; none where one place does."""
+        best, as_good = self.best()
+        if self.joined is None or (self.pretrained[as_good].scores == 1).all():
+            return []
+        gap, error = difference(self.pretrained[best], self.joined)
+        return self.together if gap <= error else []
 
     def halved(self, place):
         """Reading with half of the rows, at the strength of the whole."""

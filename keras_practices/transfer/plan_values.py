@@ -21,6 +21,7 @@ _ADVICE = {
     (False, False): "a new head on an earlier place, frozen",
     (False, True): "fine-tune the whole network from its weights",
 }
+_ADVICE_JOINED = "a new head on the frozen features of several places"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,8 +82,11 @@ class Plan:
         similarity: That share of the advantage, at most 1, 0 where there is none.
         doubling: Share of its errors that a probe loses with twice the rows, or None.
         cut: Name of the place behind which a new head goes.
-        groups: Names of the layers with weights up to the cut, group by group, input
-            first; what a stage unfreezes.
+        joins: Names of the places whose features a new linear head reads together, in
+            the place of those of the cut alone; none where they are no better.
+        joined: `(score, low, high)` of a probe that reads them together, or None.
+        groups: Names of the layers with weights in front of the head, group by group,
+            input first; what a stage unfreezes.
         strength: Inverse strength of the head's L2 penalty (scikit-learn's `C`).
         stages: `Stage`s in order.
         learning_rate: Rate of the head, for Adam.
@@ -113,6 +117,8 @@ class Plan:
     similarity: float
     doubling: float | None
     cut: str
+    joins: tuple[str, ...]
+    joined: Score | None
     groups: tuple[tuple[str, ...], ...]
     strength: float
     stages: tuple[Stage, ...]
@@ -133,6 +139,8 @@ class Plan:
     @property
     def advice(self) -> str:
         """What the notes say for that square."""
+        if self.joins and not self.large:
+            return _ADVICE_JOINED
         return _ADVICE[self.similar, self.large]
 
     @property
@@ -153,7 +161,8 @@ class Plan:
             rows.append({**raw, "learns": "", "rate": ""})
         for place, probe in enumerate(self.probes):
             learns, rate = self._first_training(place)
-            cut = " (cut)" if probe.name == self.cut else ""
+            cut = " (cut)" if probe.name == self.cut and not self.joins else ""
+            cut = " (read)" if probe.name in self.joins else cut
             rows.append(
                 {
                     "place": f"{probe.name}{cut}",
@@ -163,6 +172,9 @@ class Plan:
                     "rate": rate,
                 }
             )
+        if self.joined is not None:
+            joined = {"place": "several together", "pretrained": _text(self.joined)}
+            rows.append({**joined, "random": "", "learns": "", "rate": ""})
         return rows
 
     def charts(self) -> list[Chart]:

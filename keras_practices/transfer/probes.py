@@ -16,6 +16,7 @@ _FOLDS = 5
 _MANY_ROWS = 500
 _ITERATIONS = 300
 _LEVEL = 0.95
+_LEAST_CHANCE = 1e-7
 
 
 @dataclasses.dataclass
@@ -27,10 +28,12 @@ class Reading:
             1 less the squared error in units of the variance. Its mean is the
             accuracy, or R².
         strength: `C` of the best logistic regression; of ridge regression 1 / alpha.
+        loss: What it was the best by: log loss, or squared error in those units.
     """
 
     scores: Any
     strength: float
+    loss: float
 
     @property
     def score(self):
@@ -66,6 +69,9 @@ def is_better(one, other, errors=2.0):
 def read(features, targets, *, classes, seed, share=1.0, strengths=STRENGTHS):
     """Cross-validates a probe and returns the best of some strengths.
 
+    The best by log loss where there are classes: of few rows most strengths get the
+    same ones right.
+
     Args:
         features: Float64 array `(rows, features)`.
         targets: Class numbers, or float64 array `(rows, outputs)`.
@@ -80,15 +86,16 @@ def read(features, targets, *, classes, seed, share=1.0, strengths=STRENGTHS):
     folds = list(_folds(targets, classes, seed))
     best = None
     for strength in strengths:
-        scores = np.zeros(len(features))
+        scores, losses = np.zeros(len(features)), np.zeros(len(features))
         for train, test in folds:
             if share < 1:
                 train = _part(train, targets, classes, share, seed)
             probe = fitted(features[train], targets[train], classes, strength)
-            scores[test] = _scores(probe, features[test], targets, test, classes)
-        reading = Reading(scores, strength)
-        if best is None or reading.score > best.score:
-            best = reading
+            score = _class_scores if classes else _number_scores
+            scores[test], losses[test] = score(probe, features[test], targets, test)
+        loss = float(losses.mean())
+        if best is None or loss < best.loss:
+            best = Reading(scores, strength, loss)
     return best
 
 
@@ -142,10 +149,17 @@ def _part(rows, targets, classes, share, seed):
     return train_test_split(rows, train_size=kept, stratify=named, random_state=seed)[0]
 
 
-def _scores(probe, features, targets, test, classes):
+def _class_scores(probe, features, targets, test):
+    chances = probe.predict_proba(features)
+    right = probe.classes_[chances.argmax(axis=1)] == targets[test]
+    # A class that a part of the rows has none of.
+    own = (chances * (probe.classes_ == targets[test][:, None])).sum(axis=1)
+    return right.astype(np.float64), -np.log(np.maximum(own, _LEAST_CHANCE))
+
+
+def _number_scores(probe, features, targets, test):
     predicted = probe.predict(features)
-    if classes:
-        return (predicted == targets[test]).astype(np.float64)
     spread = targets.var(axis=0).mean()
     errors = (predicted.reshape(targets[test].shape) - targets[test]) ** 2
-    return 1 - errors.mean(axis=-1) / spread
+    share = errors.mean(axis=-1) / spread
+    return 1 - share, share

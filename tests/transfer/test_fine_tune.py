@@ -169,7 +169,7 @@ def test_a_stage_that_makes_it_worse_is_taken_back():
     )
     assert result.stages[0]["best_epoch"] is None
     found = result.model.evaluate(*LATER, verbose=0, return_dict=True)
-    assert found["loss"] < 0.5 < max(result.history["val_loss"])
+    assert found["loss"] < min(result.history["val_loss"])
 
 
 def test_own_head_dropout_and_a_dataset():

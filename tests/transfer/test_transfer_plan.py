@@ -143,7 +143,7 @@ def test_a_cut_gives_what_the_layer_gives():
     model = keras.Model(inputs, inner(keras.layers.Rescaling(2.0)(inputs)))
     places = places_of(model, None, 8)
     x, _ = task(5)
-    found = cut_at(model, places.depths[0].trail)(x)
+    found = cut_at(model, [places.depths[0].trail])(x)
     kernel = inner.layers[0].get_weights()[0]
     expected = np.maximum(2 * x @ kernel, 0)
     np.testing.assert_allclose(
@@ -202,8 +202,9 @@ def test_images_keep_a_grid_and_notes_name_the_traps():
 
 def test_table_and_chart(similar):
     rows = similar.table()
-    assert [row["place"] for row in rows] == ["raw inputs", "knowing", "deep (cut)"]
-    assert [row["learns"] for row in rows] == ["", "frozen", "frozen"]
+    names = ["raw inputs", "knowing", "deep (cut)", "several together"]
+    assert [row["place"] for row in rows] == names
+    assert [row["learns"] for row in rows] == ["", "frozen", "frozen", ""]
     (chart,) = similar.charts()
     assert [line.name for line in chart.lines] == [
         "pretrained",
