@@ -222,7 +222,7 @@ def publish(
     folder, name = os.path.split(os.fspath(path))
     if os.path.exists(path):
         return False
-    text = json.dumps(json_safe(table), allow_nan=False)
+    text = json.dumps(finite_or_none(table), allow_nan=False)
     partial = os.path.join(folder, f"{TEMPORARY}{name}-{secrets.token_hex(6)}")
 
     def write():
@@ -273,12 +273,12 @@ def _retrying(write, make_room):
                 ) from error
 
 
-def json_safe(value: Any) -> Any:
+def finite_or_none(value: Any) -> Any:
     """Returns plain Python values; what is not finite becomes None."""
     if isinstance(value, Mapping):
-        return {str(key): json_safe(item) for key, item in value.items()}
+        return {str(key): finite_or_none(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [json_safe(item) for item in value]
+        return [finite_or_none(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):

@@ -8,7 +8,7 @@ from typing import Any
 from keras_practices.errors import ArgumentValueError
 from keras_practices.search_record import SCHEMA
 from keras_practices.tuners.files import SearchFolder
-from keras_practices.tuners.files import json_safe
+from keras_practices.tuners.files import finite_or_none
 from keras_practices.tuners.objectives import describe_objective
 
 # More trials may be asked for later; the seed of the first start stays.
@@ -34,7 +34,7 @@ def describe_search(
         "space": describe_space(space),
         "hyperparameters": space.get_config(),
     }
-    plain: dict[str, Any] = json.loads(json.dumps(json_safe(table)))
+    plain: dict[str, Any] = json.loads(json.dumps(finite_or_none(table)))
     return plain
 
 
@@ -47,7 +47,7 @@ def describe_space(space: Any) -> list[dict[str, Any]]:
     Returns:
         List of dicts, in the order of declaration; see `keras_practices.search_record`.
     """
-    return [json_safe(_describe(parameter)) for parameter in space.space]
+    return [finite_or_none(_describe(parameter)) for parameter in space.space]
 
 
 def check_same(

@@ -10,7 +10,7 @@ import keras
 
 from keras_practices.callbacks.top_k_checkpoints import TopKCheckpoints
 from keras_practices.tuners.files import STATS_FILE
-from keras_practices.tuners.files import json_safe
+from keras_practices.tuners.files import finite_or_none
 from keras_practices.tuners.kept_weights import FULL
 from keras_practices.tuners.kept_weights import KeptWeights
 from keras_practices.tuners.outcomes import lacking
@@ -51,7 +51,7 @@ class TrialLog(keras.callbacks.Callback):
         }
         try:
             with open(self._path, "a", encoding="utf-8") as file:
-                file.write(json.dumps(json_safe(line)) + "\n")
+                file.write(json.dumps(finite_or_none(line)) + "\n")
         except OSError as error:
             self._kept.warn(error)
 

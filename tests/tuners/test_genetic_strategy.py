@@ -4,6 +4,9 @@ import json
 import keras_tuner
 import numpy as np
 import pytest
+from toy_space import SPACE
+from toy_space import badness
+from toy_space import search
 
 from keras_practices.search_record import FAILED
 from keras_practices.search_record import TrialResult
@@ -15,45 +18,11 @@ from keras_practices.tuners.strategy import draw
 pytestmark = pytest.mark.once
 
 
-def make_space():
-    hp = keras_tuner.HyperParameters()
-    hp.Float("rate", 1e-5, 1.0, sampling="log")
-    hp.Choice("optimizer", ["sgd", "adam", "lion"])
-    with hp.conditional_scope("optimizer", ["sgd"]):
-        hp.Choice("momentum", [0.0, 0.5, 0.9])
-    hp.Boolean("norm")
-    hp.Float("dropout", 0.0, 0.7, step=0.1)
-    hp.Fixed("depth", 2)
-    return hp
-
-
-SPACE = make_space()
-
-
 def square():
     hp = keras_tuner.HyperParameters()
     hp.Float("x", 0.0, 1.0)
     hp.Float("y", 0.0, 1.0)
     return hp
-
-
-def badness(values):
-    """To be minimized: SGD with momentum 0.9, 1e-3, a dropout of 0.3."""
-    return (
-        (np.log10(values["rate"]) + 3) ** 2
-        + 10 * (values["dropout"] - 0.3) ** 2
-        + (values["optimizer"] != "sgd")
-        + abs(values.get("momentum", 0.9) - 0.9)
-        + 0.2 * values["norm"]
-    )
-
-
-def search(strategy):
-    results = {}
-    for trial in range(strategy.max_trials):
-        values = strategy.proposal(SPACE, trial, results).values
-        results[trial] = TrialResult(trial, values, score=badness(values))
-    return results
 
 
 @pytest.fixture(scope="module")

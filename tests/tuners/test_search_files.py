@@ -14,7 +14,7 @@ from keras_practices.search_record import TrialResult
 from keras_practices.search_record import read_json
 from keras_practices.tuners import files
 from keras_practices.tuners.files import SearchFolder
-from keras_practices.tuners.files import json_safe
+from keras_practices.tuners.files import finite_or_none
 from keras_practices.tuners.files import publish
 from keras_practices.tuners.kept_weights import KeptWeights
 from keras_practices.tuners.strategy import Proposal
@@ -71,7 +71,7 @@ def test_a_full_disk_costs_weights_until_there_is_room(tmp_path, monkeypatch):
 
 def test_what_is_written_is_json():
     table = {"a": np.float32(0.5), "b": [math.nan, math.inf], 3: (np.int64(2), True)}
-    assert json_safe(table) == {"a": 0.5, "b": [None, None], "3": [2, True]}
+    assert finite_or_none(table) == {"a": 0.5, "b": [None, None], "3": [2, True]}
 
 
 def test_a_trial_keeps_the_point_of_its_first_attempt(tmp_path):
