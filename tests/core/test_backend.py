@@ -1,8 +1,11 @@
 import keras
 import numpy as np
+import pytest
 from keras import ops
 
+from keras_practices._core.backend import as_one
 from keras_practices._core.backend import compiled
+from keras_practices._core.backend import own_copy
 from keras_practices._core.backend import value_and_gradients
 
 X = np.arange(6, dtype="float32").reshape(3, 2)
@@ -74,3 +77,36 @@ def test_compiled_takes_and_gives_lists_and_dicts():
     double = compiled(lambda tree: {"a": [2 * tree["a"][0]]})
     result = double({"a": [ops.ones((2,))]})
     np.testing.assert_array_equal(ops.convert_to_numpy(result["a"][0]), [2, 2])
+
+
+def test_as_one_gives_what_the_function_gives():
+    run = as_one(lambda values, more: {"sum": values[0] + more["b"], "none": None})
+    found = run([ops.convert_to_tensor(W)], {"b": ops.convert_to_tensor(W)})
+    np.testing.assert_allclose(ops.convert_to_numpy(found["sum"]), 2 * W)
+    assert found["none"] is None
+
+
+def test_as_one_runs_what_reads_values_in_python():
+    def branch(x):
+        return x * 2 if float(ops.convert_to_numpy(ops.sum(x))) > 0 else x
+
+    run = as_one(branch)
+    for values in (W, -W, W):
+        found = run(ops.convert_to_tensor(values))
+        expected = 2 * values if values.sum() > 0 else values
+        np.testing.assert_allclose(ops.convert_to_numpy(found), expected)
+
+
+def test_as_one_raises_what_the_function_raises():
+    def broken(x):
+        raise RuntimeError("of the loss")
+
+    with pytest.raises(RuntimeError, match="of the loss"):
+        as_one(broken)(ops.convert_to_tensor(W))
+
+
+def test_an_own_copy_is_not_the_memory_of_the_variable():
+    variable = keras.Variable(W)
+    copy = own_copy(variable.value)
+    variable.assign(np.zeros_like(W))
+    np.testing.assert_array_equal(ops.convert_to_numpy(copy), W)
