@@ -1,5 +1,7 @@
 """Figures of the inputs: what never changes, and whether two parts look alike."""
 
+import collections
+
 import numpy as np
 
 from keras_practices.measures.arrays import named_arrays
@@ -14,15 +16,16 @@ OFF_SCALE = 10.0
 
 
 def measure_features(x):
-    """Counts the features that are the same in every row.
+    """Counts the features that are the same in every row, and rows that are the same.
 
     Args:
         x: Array or structure of arrays, rows first, of a sample.
 
     Returns:
         Dict name → `{"rows", "features", "constant" (count), "share", "columns"
-        (the first five constant ones), "table" (bool, two axes), "integer" (bool)}`;
-        inputs of fewer than 8 rows, or that are no numbers, are left out.
+        (the first five constant ones), "same_rows" (share of the rows that equal the
+        most common one), "table" (bool, two axes), "integer" (bool)}`; inputs of fewer
+        than 8 rows, or that are no numbers, are left out.
     """
     figures = {}
     for name, array in named_arrays(x, "inputs").items():
@@ -39,10 +42,16 @@ def measure_features(x):
             "constant": int(constant.sum()),
             "share": float(constant.mean()),
             "columns": [int(place) for place in np.flatnonzero(constant)[:5]],
+            "same_rows": _most_common(rows),
             "table": array.ndim == 2,
             "integer": array.dtype.kind in "biu",
         }
     return figures
+
+
+def _most_common(rows):
+    counts = collections.Counter(row.tobytes() for row in rows)
+    return max(counts.values()) / len(rows)
 
 
 def measure_input_shift(x, other):

@@ -8,8 +8,8 @@ from keras_practices.report.best import best_run
 
 LIST_LIMIT = 8
 STAGE_WORDS = {
-    "before": "before training",
-    "during": "during training",
+    "before": "in the set-up",
+    "during": "in the training",
     "act": "search and after",
 }
 

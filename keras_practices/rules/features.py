@@ -58,24 +58,29 @@ def inputs_scaled_twice(figures):
     source=CHECKS,
 )
 def inputs_constant_features(figures):
-    """Features are the same in every row.
+    """Features are the same in every row, or rows are.
 
     What it sees: the share of the features of each input that do not change over the
-    rows of the sample.
+    rows of the sample, and the share of the rows that equal the most common one.
 
     Why it matters: a feature that never changes says nothing, and one that all share
     hides the data: the model gives one answer for all rows.
 
-    Example: an array that was made by `numpy.zeros` and never filled.
+    Example: an array that was made by `numpy.zeros` and never filled; a table that was
+    scaled to 0 to 1 and then stored as whole numbers.
 
     Fix: look at ten rows of `x` as they enter `fit`; drop constant columns.
 
     Threshold: all features (error). Nine in ten of a floating input that training got
-    nowhere with (warning). A constant column of a table is a note; the constant
-    border of images is silent.
+    nowhere with (warning). Half of the rows one and the same where training got nowhere
+    (warning). A constant column of a table is a note; the constant border of images is
+    silent.
     """
     for name, found in figures["input_features"].items():
         severity = _severity_of_constant(figures, found)
+        if severity != "error" and _rows_are_alike(figures, found):
+            yield _alike(name, found)
+            continue
         if severity is None:
             continue
         constant, features = found["constant"], found["features"]
@@ -97,6 +102,24 @@ def inputs_constant_features(figures):
             f"x = x[:, x.std(axis=0) > 0].",
             "evidence": {"constant": constant, "features": features},
         }
+
+
+def _rows_are_alike(figures, found):
+    return found["same_rows"] > thresholds.SAME_ROWS and got_nowhere(figures)
+
+
+def _alike(name, found):
+    share = found["same_rows"]
+    return {
+        "severity": "warning",
+        "subject": name,
+        "message": f"{share:.0%} of the rows of {name} are one and the same row.",
+        "cause": "Preprocessing made different rows equal, as a cast to whole numbers "
+        "after scaling to 0 to 1 does.",
+        "advice": "Print ten rows of x as they enter fit, and find the step that makes "
+        "them equal; keep scaled numbers as float32.",
+        "evidence": {"same_rows": share, "rows": found["rows"]},
+    }
 
 
 def _severity_of_constant(figures, found):

@@ -169,12 +169,15 @@ def _shrunk(runs, outcome, nowhere):
         # Sigmoids add a half to everything: what is left of the signal is not known.
         known = all("sigmoid" not in one["activation"] for one in part)
         if part and known and left < limit:
-            lowest = min(part, key=lambda one: one["gain"] / one["calibrated"])
+            worst = ""
+            if small:
+                lowest = min(small, key=lambda one: one["gain"] / one["calibrated"])
+                worst = f"; {lowest['name']} has a gain of {lowest['gain']:.2g} "
+                worst += f"(calibrated: {lowest['calibrated']:.2g})"
             return (
                 sorted(part, key=lambda one: one["gain"]),
-                f"The first weights leave {left:.2g} of the signal over {len(part)} "
-                f"hidden layers; {lowest['name']} has a gain of {lowest['gain']:.2g} "
-                f"(calibrated: {lowest['calibrated']:.2g}).",
+                f"The first weights let {left:.2g} of the signal through {len(part)} "
+                f"hidden layers, {left ** (1 / len(part)):.2g} a layer{worst}.",
                 None,
             )
     return None

@@ -16,6 +16,8 @@ LABELS = "Ben Braiek and Khomh 2023, TheDeepChecker: checks of the data"
 PROBES = "Alain and Bengio 2016, Understanding intermediate layers using linear probes"
 BALANCE = "He and Garcia 2009, Learning from Imbalanced Data"
 
+# Classes of which a message lists all.
+_FEW_CLASSES = 6
 _ONE_HOT_LOSSES = ("categorical_crossentropy", "categorical_focal_crossentropy")
 
 
@@ -279,15 +281,14 @@ def class_imbalance(figures):
     natural = len(counts["counts"]) > thresholds.RARE_MAX_CLASSES and not lacking
     natural = natural or (len(counts["counts"]) == 2 and learned(figures))
     named = ", ".join(f"{label}: {counts['counts'][label]}" for label in rare[:4])
-    weight = counts["rows"] / len(counts["counts"]) / counts["counts"][rare[0]]
     yield {
         "severity": "note" if natural else "warning",
         "subject": "targets",
         "message": f"{len(rare)} of {len(counts['counts'])} classes are almost absent "
         f"from {counts['rows']} rows (rows of class {named}).",
         "cause": "Too few rows of these classes were collected or kept.",
-        "advice": f"Give fit a class_weight, such as {{{rare[0]}: {weight:.3g}}} "
-        f"(rows / classes / rows of the class), or collect more rows of these classes.",
+        "advice": f"Give fit {_weights(counts, rare[0])} (rows / classes / rows of the "
+        f"class), or collect more rows of these classes.",
         "evidence": {"rare": rare[:20], "rows": counts["rows"]},
     }
 
@@ -312,17 +313,25 @@ def _neglected(counts, recalls):
 def _never_named(counts, neglected, recalls):
     label = neglected[0]
     count, rows = counts["counts"][label], counts["rows"]
-    weight = rows / len(counts["counts"]) / count
     return {
         "severity": "warning",
         "subject": "targets",
         "message": f"Class {label} has {count} of {rows} rows, and the trained model "
-        f"names it on {recalls[str(label)][1]:.0%} of its own rows.",
+        f"finds {recalls[str(label)][1]:.0%} of those.",
         "cause": "The loss is a mean over rows: so few of them do not move it.",
-        "advice": f"Give fit a class_weight, such as {{{label}: {weight:.3g}}} (rows / "
-        f"classes / rows of the class), or draw these rows more often.",
+        "advice": f"Give fit {_weights(counts, label)} (rows / classes / rows of the "
+        f"class), or draw these rows more often.",
         "evidence": {"rare": neglected[:20], "rows": rows, "recall": recalls},
     }
+
+
+def _weights(counts, label):
+    """The argument to write, with all classes where they are few."""
+    each = counts["rows"] / len(counts["counts"])
+    few = len(counts["counts"]) <= _FEW_CLASSES
+    shown = sorted(counts["counts"]) if few else [label]
+    pairs = ", ".join(f"{one}: {each / counts['counts'][one]:.3g}" for one in shown)
+    return f"class_weight={{{pairs}{'' if few else ', …'}}}"
 
 
 def _one_hot(output):

@@ -3,6 +3,7 @@
 from keras_practices.rules import thresholds
 from keras_practices.rules.behaviour import uphill_optimizer
 from keras_practices.rules.catalogue import rule
+from keras_practices.rules.outcome import got_nowhere
 from keras_practices.rules.outcome import learned
 
 RATES = "CS231n, Neural Networks Part 3: Parameter updates; Kingma and Ba 2015, Adam"
@@ -81,8 +82,8 @@ def optimizer_settings(figures):
     1e-12, momentum of 0.999, beta_2 below 0.5 or below beta_1, clipping at 1e-4 (rate
     times clip below 1e-4), a tenth of each weight decayed in a step. A warning where
     training did not learn: epsilon of 0.1, clipping that low under Adam or its kin, a
-    norm cut 30 times while updates move less than 1e-4 of the weights, Adadelta below
-    0.05, Adagrad below 0.005.
+    norm cut 30 times while updates move less than 1e-4 of the weights or training got
+    nowhere, Adadelta below 0.05, Adagrad below 0.005.
     """
     uphill = uphill_optimizer(figures)
     settings = figures["parts"]["optimizer"]
@@ -111,7 +112,7 @@ def optimizer_settings(figures):
         yield _finding("note" if outcome else "warning", name, value, words, advice)
         return
     if outcome is False and settings["class"] not in ADAPTIVE:
-        for name, value, words, advice in _cut(settings, figures.get("training") or {}):
+        for name, value, words, advice in _cut(settings, figures):
             yield _finding("warning", name, value, words, advice)
             return
     for name, value, words, advice in _slow(settings):
@@ -188,10 +189,12 @@ def _clipped(settings):
             yield name, value, words, f"Set {name}=1.0."
 
 
-def _cut(settings, training):
+def _cut(settings, figures):
     """A bound on the gradient's norm far below the norms that were measured."""
+    training = figures.get("training") or {}
     norm, ratio = training.get("first_gradient"), training.get("update_ratio")
     still = ratio is not None and ratio < thresholds.UPDATE_RATIO_LOW
+    still = still or (ratio is not None and got_nowhere(figures))
     for name in ("clipnorm", "global_clipnorm"):
         value = settings.get(name)
         if value and norm and still and norm > thresholds.CLIP_CUTS * value:

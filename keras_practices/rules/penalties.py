@@ -32,7 +32,8 @@ def regularization_dominates(figures):
     1e-4.
 
     Threshold: 3 times the loss of guessing and of the first loss (10 times where
-    training went half-way or is not known), a note where training learned. An error
+    training went half-way or is not known; half of it where the penalty fell to a tenth
+    and the loss of the data stayed), a note where training learned. An error
     when a trial of 50 steps without the penalty goes clearly lower than the whole
     training did.
     """
@@ -78,7 +79,9 @@ def regularization_dominates(figures):
 
 
 def _severity(figures, times):
-    """What the size of the penalty alone says, None for nothing."""
+    """What size and course of the penalty say, None for nothing."""
+    if times > thresholds.PENALTY_TIMES_SHRUNK and _took_the_weights(figures):
+        return "warning"
     if not times > thresholds.PENALTY_TIMES:
         return None
     if learned(figures):
@@ -86,6 +89,13 @@ def _severity(figures, times):
     if got_nowhere(figures) or times > thresholds.PENALTY_TIMES_ALONE:
         return "warning"
     return "note"
+
+
+def _took_the_weights(figures):
+    """True where the weights went with the penalty and nothing was learned."""
+    course = (figures.get("training") or {}).get("regularization_losses") or [0.0]
+    gone = course[-1] < thresholds.PENALTY_LEFT * course[0]
+    return gone and got_nowhere(figures)
 
 
 def _trial_without(figures, penalty, data):

@@ -166,7 +166,7 @@ def _momentum(figures, one, steps):
     high = momentum >= thresholds.BATCHNORM_MOMENTUM_HIGH
     if (high and (left is None or unsettled)) or (unsettled and _worse_in_use(figures)):
         after = "" if left is None else f"; after {steps} steps {left:.0%} of the "
-        after += "" if left is None else "statistics are still the first ones"
+        after += "" if left is None else "statistics are still what they began with"
         return (
             f"{one['layer']} has momentum={momentum:g}{after}",
             "The moving statistics need about 1 / (1 - momentum) steps to settle.",

@@ -14,22 +14,20 @@ INITIAL_LOSS_FACTOR = 2.0
 # Scores of variance v cost v / 2 above ln K, however few the classes; Glorot weights on
 # unit inputs give v up to 2. A small healthy net on 3 classes began at 2.3, twice ln 3.
 INITIAL_LOSS_SCORES = 1.0
-# Squared error has no scale of its own: a Glorot head on n unit inputs gives outputs
-# of mean square 2n / (n + 1), spread by its random weights; 4 lies 3.3 standard
-# deviations above that for n = 4.
+# Squared error has no scale of its own: a Glorot head on n unit inputs gives outputs of
+# mean square 2n / (n + 1); 4 lies 3.3 standard deviations above that for n = 4.
 INITIAL_LOSS_MARGIN = 4.0
 
 # --- schedules ---------------------------------------------------------------
-# A cosine is below 1 % of its start for the last 6 % of the steps, an exponential
-# decay by a factor of a thousand for the last third.
+# A cosine is below 1 % of its start for the last 6 % of the steps, an exponential decay
+# by a thousand for the last third.
 RATE_FADED_SHARE = 0.4
 # A short trial ends so much below the training, as a share of its loss.
 RATE_FADED_GAIN = 0.9
 
 # --- tiny subset ------------------------------------------------------------
 # CS231n, same section: "make sure you can achieve zero cost" on 20 examples. A short
-# trial rarely reaches zero, a model that cannot learn keeps nearly everything: half of
-# what can be lost lies far from both.
+# trial rarely reaches zero, a model that cannot learn keeps nearly everything.
 TINY_SUBSET_KEPT = 0.5
 # Fewer steps than this, where the time was up, have not tried.
 TINY_SUBSET_STEPS = 100
@@ -217,6 +215,8 @@ COLLAPSED_LARGEST_SHARE = 0.9
 # below 10 the outcome decides.
 PENALTY_TIMES = 3.0
 PENALTY_TIMES_ALONE = 10.0
+# Half of it does where nine tenths of it went with the weights and nothing was learned.
+PENALTY_TIMES_SHRUNK, PENALTY_LEFT = 0.5, 0.1
 # A trial without penalties proves something when it is short beside the training.
 PENALTY_TRIAL_STEPS = 50
 
@@ -309,6 +309,9 @@ TINY_INPUT_LARGEST = 0.02
 # TheDeepChecker reports one constant feature; borders of images and padding of texts
 # are constant by nature, so only nearly all of them say something.
 CONSTANT_SHARE = 0.9
+# A table of few kinds has equal rows by nature; one that is most of them has lost what
+# tells the others apart.
+SAME_ROWS = 0.5
 # Root mean square of regression targets. TheDeepChecker asks for unit scale; targets
 # of some tens train well with Adam.
 TARGET_RMS = 50.0

@@ -93,3 +93,12 @@ def test_what_cannot_be_compared_is_left_out():
     assert measure_input_shift(pixels, pixels)["inputs"]["off_scale"] == 0
     series = RNG.normal(size=(60, 24, 3))
     assert measure_input_shift(series, series)["inputs"]["statistics"] == {}
+
+
+def test_rows_that_are_the_same():
+    scaled = np.random.default_rng(0).uniform(size=(200, 30))
+    scaled[:4, 0] = 1.0
+    (found,) = measure_features(scaled).values()
+    assert found["same_rows"] == 1 / 200
+    (found,) = measure_features(scaled.astype("int32").astype("float32")).values()
+    assert found["same_rows"] == 196 / 200

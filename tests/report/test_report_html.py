@@ -144,7 +144,7 @@ def test_findings_stand_in_the_order_given(page):
     found = [make_finding("note", "rule-a"), make_finding("error", "rule-b")]
     text = page(Report(found)).words
     assert text.index("rule-a") < text.index("rule-b")
-    assert re.search(r"Note\s*rule-a\s*on conv\s*during training", text)
+    assert re.search(r"Note\s*rule-a\s*on conv\s*in the training", text)
     assert re.search(r"Error\s*rule-b", text)  # a word, not only a colour
 
 

@@ -62,7 +62,7 @@ def test_text_shows_every_part():
     for part in (
         "Digits 3 epochs, 24 steps, 2 s, monitor: 100 ms (5 % of the training) and "
         "1.4 s to compile its step",
-        "1. ERROR loss-not-finite (conv, during training)",
+        "1. ERROR loss-not-finite (conv, in the training)",
         "Cause The learning rate is too high. Do Set learning_rate to about 0.003",
         "Evidence steps = 7; loss = 0.1235",
         "test set accuracy 0.9764",

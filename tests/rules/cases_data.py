@@ -19,6 +19,7 @@ def constant(count, features=10, **changes):
         "constant": count,
         "share": count / features,
         "columns": LONG[: min(count, 5)],
+        "same_rows": 0.01,
         "table": True,
         "integer": False,
     }
@@ -169,7 +170,7 @@ CASES = {
         sick=classes(500, 480, 5),
         severity="warning",
         subject="targets",
-        advice="class_weight, such as {2: 65.7}",
+        advice="{0: 0.657, 1: 0.684, 2: 65.7}",
         silent=classes(500, 480, 30),
         fires=classes(500, 480, 29),
     ),

@@ -177,17 +177,20 @@ def test_a_schedule_that_is_over_early(at, end, expected):
 
 
 @pytest.mark.parametrize(
-    ("clip", "ratio", "kind", "expected"),
+    ("clip", "ratio", "last_loss", "kind", "expected"),
     [
-        (0.001, 1e-5, "SGD", ["warning"]),
-        (0.01, 1e-5, "SGD", []),
-        (0.001, 1e-4, "SGD", []),
-        (0.001, 1e-5, "Adam", []),
+        (0.001, 1e-5, 1.5, "SGD", ["warning"]),
+        (0.01, 1e-5, 1.5, "SGD", []),
+        (0.001, 1e-3, 1.5, "SGD", []),
+        # Steps of a usual size, and nothing learned by them.
+        (0.001, 1e-3, 2.2, "SGD", ["warning"]),
+        (0.01, 1e-3, 2.2, "SGD", []),
+        (0.001, 1e-5, 2.2, "Adam", []),
     ],
 )
-def test_a_norm_that_is_cut_to_nothing(clip, ratio, kind, expected):
+def test_a_norm_that_is_cut_to_nothing(clip, ratio, last_loss, kind, expected):
     settings = {"class": kind, "learning_rate": 0.3, "global_clipnorm": clip}
-    run = training(last_loss=1.9, first_gradient=0.26, update_ratio=ratio)
+    run = training(last_loss=last_loss, first_gradient=0.26, update_ratio=ratio)
     figures = {**built.parts(optimizer=settings), **run}
     assert severities("optimizer-settings", figures) == expected
 
@@ -345,3 +348,27 @@ def test_names_that_are_only_learned_by_heart(rows, last, validation, expected):
     figures["label_signal"] = {"skipped": "the model reads its inputs as names"}
     figures |= training(last_loss=last, validation_losses=validation, floor=0.0)
     assert severities("labels-independent-of-inputs", figures) == expected
+
+
+@pytest.mark.parametrize(
+    ("share", "last_loss", "expected"),
+    [(0.9, 2.2, ["warning"]), (0.9, 1.5, []), (0.4, 2.2, [])],
+)
+def test_rows_that_are_one_and_the_same(share, last_loss, expected):
+    figures = given.constant(0, same_rows=share) | training(last_loss=last_loss)
+    assert severities("inputs-constant-features", figures) == expected
+
+
+@pytest.mark.parametrize(
+    ("strength", "course", "last_loss", "expected"),
+    [
+        (1.5, [1.5, 0.4, 0.1], 2.2, ["warning"]),
+        (1.5, [1.5, 1.4, 1.3], 2.2, []),
+        (1.5, [1.5, 0.4, 0.1], 1.0, []),
+        (0.9, [0.9, 0.2, 0.01], 2.2, []),
+    ],
+)
+def test_a_penalty_that_took_the_weights(strength, course, last_loss, expected):
+    run = training(last_loss=last_loss, regularization_losses=course)
+    figures = behaving.penalty(strength, **run)
+    assert severities("regularization-dominates", figures) == expected
