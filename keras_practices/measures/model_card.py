@@ -23,8 +23,8 @@ def measure_model(model):
     Returns:
         Dict of plain values: `name`, `parameters`, `trainable_parameters`, `layers`,
         `custom_train_step`, `optimizer` (`class`, `learning_rate`, `scheduled`),
-        `regularized` (paths), `regularizers_lost` (layers whose regulariser Keras
-        does not see), `outputs` (list of `name`, `shape`, `activation`, `layer`,
+        `regularized` (paths of what its weights now have a penalty for),
+        `regularizers_lost` (layers whose regulariser Keras does not see), `outputs` (list of `name`, `shape`, `activation`, `layer`,
         `loss`, `from_logits`).
     """
     trainable = model.trainable_variables
@@ -36,10 +36,18 @@ def measure_model(model):
         "trainable_parameters": int(sum(np.prod(v.shape) for v in trainable)),
         "custom_train_step": has_custom_train_step(model),
         "optimizer": measure_optimizer(model.optimizer),
-        "regularized": [v.path for v in trainable if v.regularizer is not None],
+        "regularized": [v.path for v in trainable if _is_penalised(v)],
         "regularizers_lost": _regularizers_lost(model),
         "outputs": measure_outputs(model),
     }
+
+
+def _is_penalised(variable):
+    """Weights of zero have no penalty, and neither has a strength of zero."""
+    if variable.regularizer is None:
+        return False
+    value = ops.convert_to_numpy(variable.regularizer(variable.value))
+    return bool(np.any(value != 0))
 
 
 def has_custom_train_step(model):

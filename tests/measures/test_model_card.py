@@ -132,6 +132,15 @@ class OwnStep(keras.Model):
         return super().train_step(*args)
 
 
+def test_what_has_no_penalty_now_is_not_listed():
+    zeros = layers.Dense(2, kernel_initializer="zeros", kernel_regularizer="l2")
+    off = layers.Dense(2, kernel_regularizer=keras.regularizers.L2(0.0))
+    on = layers.Dense(2, kernel_regularizer="l1")
+    model = sequential(zeros, off, on)
+    model.compile("sgd", "mse")
+    assert measure_model(model)["regularized"] == [on.kernel.path]
+
+
 def test_a_model_card_counts_what_there_is():
     penalised = layers.Dense(2, kernel_regularizer="l2", name="penalised")
     late = layers.Dense(3, name="late")
