@@ -3,6 +3,7 @@
     python benchmarks/transfer_quadrants.py
     python benchmarks/transfer_quadrants.py --quick
     python benchmarks/transfer_quadrants.py --mnist PATH.npz --seeds 5
+    python benchmarks/transfer_quadrants.py --mnist PATH.npz --seeds 12 --rows 10
 
 A small convolutional network learns the digits 0-4. It is then taken over to 5-9:
 as they are ("similar"), or with the pixels of every image shuffled in one fixed order
@@ -184,12 +185,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mnist", metavar="PATH.npz")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--rows", type=int, nargs="+", default=[10, 100, 1000])
     parser.add_argument("--quick", action="store_true", help="two seeds, digits only")
     options = parser.parse_args()
     seeds = 2 if options.quick else options.seeds
-    sets = {"digits": (digits(), (10, 100))}
+    # The digits have fewer than 200 rows a class.
+    sets = {"digits": (digits(), [each for each in options.rows if each < 200])}
     if options.mnist and not options.quick:
-        sets["MNIST"] = (from_file(options.mnist), (10, 100, 1000))
+        sets["MNIST"] = (from_file(options.mnist), options.rows)
     begun = time.perf_counter()
     print(
         "| data, task | rows a class | planned as (seeds) |", " | ".join(WAYS), end=""
