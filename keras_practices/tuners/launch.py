@@ -39,12 +39,14 @@ case "${storage}" in sqlite*)
 esac
 {trials}cd {folder} || exit 1
 child=
-trap 'kill -TERM "$child" 2>/dev/null' TERM
+asked=
+trap 'asked=1; kill -TERM "$child" 2>/dev/null' TERM
 status={fresh}
 # A worker that wants a fresh process ends with {fresh}.
 while [ "$status" -eq {fresh} ]; do
     {command} &
     child=$!
+    [ -z "$asked" ] || kill -TERM "$child" 2>/dev/null  # it came a moment before
     wait "$child"
     status=$?
     while kill -0 "$child" 2>/dev/null; do  # a signal ended the waiting only

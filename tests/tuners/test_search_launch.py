@@ -38,7 +38,12 @@ def test_the_array_says_what_was_asked(tmp_path):
 def run(script, folder, **environment):
     given = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", **environment}
     return subprocess.run(
-        ["bash", "-c", script], env=given, cwd=folder, capture_output=True, text=True
+        ["bash", "-c", script],
+        env=given,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
 
@@ -83,6 +88,15 @@ def test_the_array_hands_the_signal_on(stub):
         "while :; do sleep 0.05; done\n"
     )
     script = job(folder=str(stub)).slurm()
+    assert run(script, stub, KERAS_PRACTICES_SEARCH_STORAGE=URL).returncode == 143
+
+
+def test_a_signal_before_the_worker_is_known_is_handed_on(stub):
+    worker = "#!/bin/bash\ntrap 'exit 143' TERM\nwhile :; do sleep 0.05; done\n"
+    (stub / "python").write_text(worker)
+    script = job(folder=str(stub)).slurm()
+    assert "    child=$!\n" in script
+    script = script.replace("    child=$!\n", "    kill -TERM $$\n    child=$!\n")
     assert run(script, stub, KERAS_PRACTICES_SEARCH_STORAGE=URL).returncode == 143
 
 
