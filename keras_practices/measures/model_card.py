@@ -24,8 +24,8 @@ def measure_model(model):
         Dict of plain values: `name`, `parameters`, `trainable_parameters`, `layers`,
         `custom_train_step`, `optimizer` (`class`, `learning_rate`, `scheduled`),
         `regularized` (paths of what its weights now have a penalty for),
-        `regularizers_lost` (layers whose regulariser Keras does not see), `outputs` (list of `name`, `shape`, `activation`, `layer`,
-        `loss`, `from_logits`).
+        `regularizers_lost` (layers whose regulariser Keras does not see), `outputs`
+        (list of `name`, `shape`, `activation`, `layer`, `loss`, `from_logits`).
     """
     trainable = model.trainable_variables
     return {
