@@ -91,7 +91,7 @@ def _doubling(measured, targets, place):
 
 
 def _joins(similar, rows_each):
-    """Whether a head may read several places.
+    """Whether a head may read several places (Evci et al., arXiv:2201.03529).
 
     Of few rows it learns most from features that are known to fit. Of enough rows to
     change all layers the last one's become the best.

@@ -18,10 +18,6 @@ FEW_ERRORS = 10
 # Yosinski et al., "How transferable are features in deep neural networks?" (2014): it
 # falls with depth as tasks differ. Half is our choice.
 SIMILAR = 0.5
-# Below MANY_ROWS a head may read several places together: Evci et al., "Head2Toe:
-# Utilizing Intermediate Representations for Better Transfer Learning" (2022),
-# arXiv:2201.03529.
-
 # Standard errors of a difference, row by row.
 CLEAR_ERRORS = 2.0
 

@@ -35,10 +35,8 @@ _Tuner: Any = keras_tuner.Tuner
 # Hyperparameters that `fit` takes as arguments.
 _OF_FIT = ("batch_size", "epochs")
 # Trials after which compiled programs are dropped: to compile the small ones again
-# takes about as long as a trial of a second. TensorFlow drops only what nobody can call
-# any more, so there it is done after each.
-_FORGET_EVERY = {"tensorflow": 1}
-_ELSE_EVERY = 10
+# takes about as long as a trial of a second.
+_FORGET_EVERY = 10
 
 
 class TrialRunner(_Tuner):
@@ -215,8 +213,7 @@ class TrialRunner(_Tuner):
             self._has_built = False
             self._released += 1
             keras.utils.clear_session(free_memory=False)
-            every = _FORGET_EVERY.get(keras.backend.backend(), _ELSE_EVERY)
-            if self._released % every == 0:
+            if self._released % _FORGET_EVERY == 0:
                 backend.forget_compiled()
             gc.collect()
 

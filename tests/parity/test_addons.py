@@ -1,29 +1,16 @@
 """Our counterparts beside figures of TensorFlow Addons 0.23 (`make parity`)."""
 
-import json
-import pathlib
-
 import keras
 import numpy as np
 import pytest
+from addons_figures import FIGURES
+from addons_figures import RATE
+from addons_figures import array
+from addons_figures import close
+from addons_figures import numbers
 from keras import ops
 
 import keras_practices as kp
-
-FIGURES = json.loads(pathlib.Path(__file__).with_name("addons.json").read_text("utf-8"))
-RATE = 0.1
-
-
-def array(values):
-    return np.asarray(values, "float32")
-
-
-def numbers(tensor):
-    return ops.convert_to_numpy(tensor)
-
-
-def close(found, expected, rtol=2e-5, atol=2e-6):
-    np.testing.assert_allclose(numbers(found), array(expected), rtol=rtol, atol=atol)
 
 
 def test_the_figures_say_what_made_them():

@@ -4,33 +4,20 @@ Nothing here is ours but what the page on migration promises: each line of it gi
 same numbers, with the factors that it names.
 """
 
-import json
-import pathlib
-
 import keras
 import numpy as np
 import pytest
+from addons_figures import FIGURES
+from addons_figures import RATE
+from addons_figures import array
+from addons_figures import close
+from addons_figures import numbers
 from keras import layers
 from keras import ops
 
 import keras_practices as kp
 from keras_practices._core import backend as door
 from keras_practices.layers.fractional_max_pooling import pool_stretches
-
-FIGURES = json.loads(pathlib.Path(__file__).with_name("addons.json").read_text("utf-8"))
-RATE = 0.1
-
-
-def array(values):
-    return np.asarray(values, "float32")
-
-
-def numbers(tensor):
-    return ops.convert_to_numpy(tensor)
-
-
-def close(found, expected, rtol=2e-5, atol=2e-6):
-    np.testing.assert_allclose(numbers(found), array(expected), rtol=rtol, atol=atol)
 
 
 def attention():
