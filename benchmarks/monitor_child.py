@@ -96,6 +96,21 @@ def give_memory_back():
         pathlib.Path("/proc/self/clear_refs").write_text("5")
 
 
+def batches(x, y, size):
+    """Returns the arguments of `fit` for these rows."""
+    if keras.backend.backend() != "tensorflow":
+        return {"x": x, "y": y, "batch_size": size}
+    # Of arrays Keras makes a dataset that TensorFlow tunes while it is read, and at the
+    # end of an epoch the thread that does so is waited for, up to 0.7 s: much more
+    # than what is measured here.
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    rows = tf.data.Dataset.from_tensor_slices((x, y))
+    return {"x": rows.batch(size).prefetch(2).with_options(options)}
+
+
 def variants(folder, probe):
     """Returns, for each variant, a function that gives the callbacks of one fit."""
 
@@ -140,7 +155,9 @@ class Bench:
         """Sets the steps of a fit; returns how many there are now."""
         an_epoch = min(-(-steps // epochs), MOST_ROWS // self.batch)
         self.epochs = max(epochs, round(steps / an_epoch))
-        self.x, self.y = self.network.rows(an_epoch * self.batch)
+        x, y = self.network.rows(an_epoch * self.batch)
+        self.probe = (x[:PROBE_ROWS], y[:PROBE_ROWS])
+        self.data = batches(x, y, self.batch)
         return an_epoch * self.epochs
 
     def fit(self, callbacks=()):
@@ -150,9 +167,7 @@ class Bench:
         with warnings.catch_warnings(record=True) as caught:
             wall, cpu = time.perf_counter(), time.process_time()
             self.model.fit(
-                self.x,
-                self.y,
-                batch_size=self.batch,
+                **self.data,
                 epochs=self.epochs,
                 verbose=0,
                 callbacks=list(callbacks),
@@ -283,7 +298,7 @@ def child(arguments):
     }
     say(f"  {steps} steps in {bench.epochs} epochs a fit")
     with tempfile.TemporaryDirectory() as folder:
-        makers = variants(folder, (bench.x[:PROBE_ROWS], bench.y[:PROBE_ROWS]))
+        makers = variants(folder, bench.probe)
         wanted = ("bare", "bare again", *arguments.variants)
         names = [name for name in makers if name in wanted]
         first, rounds, failed = measure(arguments, bench, makers, names)
@@ -299,7 +314,7 @@ def long_run(bench, steps):
     steps = bench.resize(steps, 2)
     found = {"steps": steps}
     with tempfile.TemporaryDirectory() as folder:
-        makers = variants(folder, (bench.x[:PROBE_ROWS], bench.y[:PROBE_ROWS]))
+        makers = variants(folder, bench.probe)
         for name in ("bare", "ours"):
             weigh = Weigh(steps)
             row = bench.fit([*makers[name](), weigh])

@@ -204,6 +204,8 @@ def diagnose(
         **fit_kwargs,
     )
     figures.update(figures_of_training(monitor.record, figures))
+    # The monitor's step is compiled within `fit`, but `fit` alone would not need it.
+    compiled = monitor.record.end.get("compile_seconds", 0.0)
     postflight(
         model,
         sample,
@@ -211,7 +213,7 @@ def diagnose(
         result,
         batch_size=figures["fit"]["batch_size"],
         # A tenth is left for what is not timed: the record, the rules, the report.
-        seconds=max(0.0, 0.9 * budget_seconds - checked),
+        seconds=max(0.0, 0.9 * budget_seconds - checked - compiled),
     )
     report = _report_of(
         result, monitor.record, f"Diagnosis of {model.name}", select, ignore
