@@ -20,11 +20,11 @@ def measure_label_format(model, sample, outputs):
     Returns:
         List in the order of `outputs`, None where there are no numbers: `rows`,
         `low` and `high` (1 % and 99 % quantile), `values` (the first ten distinct
-        ones), `distinct`, `whole` (bool), `negative` (share of entries below 0),
-        `ignore_class` (None where the loss has none), and for targets of shape
-        `(rows, classes)` `zero_rows`, `several_rows` (shares of rows of zeros and ones
-        that hold no one, and several) and `one_value` (the entry of rows that each
-        hold one value beside zeros).
+        ones), `distinct`, `whole` (bool), `negative` and `zeros` (shares of entries
+        below 0 and equal to it), `ignore_class` (None where the loss has none), and for
+        targets of shape `(rows, classes)` `zero_rows`, `several_rows` (shares of rows
+        of zeros and ones that hold no one, and several) and `one_value` (the entry of
+        rows that each hold one value beside zeros).
     """
     ignored = _ignored_class(model)
     figures = []
@@ -51,6 +51,7 @@ def _format_of(array):
         "distinct": len(values),
         "whole": bool((values == np.round(values)).all()),
         "negative": float((entries < 0).mean()),
+        "zeros": float((entries == 0).mean()),
         **(_row_codes(flat) if array.ndim == 2 and array.shape[1] > 1 else {}),
     }
 

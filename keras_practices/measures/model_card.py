@@ -1,6 +1,7 @@
 """What can be read off a model without running it."""
 
 import inspect
+import re
 
 import keras
 import numpy as np
@@ -154,8 +155,8 @@ def measure_loss(loss):
 
 
 def _snake(name):
-    letters = [f"_{c.lower()}" if c.isupper() else c for c in name]
-    return "".join(letters).lstrip("_")
+    # KLDivergence is kl_divergence, as its function is called.
+    return re.sub(r"(?<!^)(?=[A-Z][a-z])", "_", name).lower()
 
 
 def _losses_by_output(model, heads):

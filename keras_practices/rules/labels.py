@@ -59,7 +59,7 @@ def labels_wrong_format(figures):
             continue
         severity, message, cause, advice = found
         # Rows without a class cost nothing: that the loss fell says nothing of them.
-        blind = coding.get("zero_rows", 0.0) > thresholds.BAD_LABEL_ROWS
+        blind = coding.get("zero_rows", 0.0) > thresholds.BAD_TARGETS
         milder = severity == "warning" and learned(figures) and not blind
         yield {
             "severity": "note" if milder else severity,
@@ -149,7 +149,7 @@ def _one_hot_rows(output, coding):
         )
     share = max(coding.get("zero_rows", 0.0), coding.get("several_rows", 0.0))
     # Sigmoids are there for several labels at once: then the loss is wrong.
-    if share <= thresholds.BAD_LABEL_ROWS or output["activation"] == "sigmoid":
+    if share <= thresholds.BAD_TARGETS or output["activation"] == "sigmoid":
         return None
     several = coding["several_rows"] >= coding["zero_rows"]
     if several and share > 0.5 and output["activation"] == "softmax":

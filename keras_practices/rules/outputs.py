@@ -2,6 +2,7 @@
 
 from keras_practices.rules.behaviour import scores_in_probability_loss
 from keras_practices.rules.catalogue import rule
+from keras_practices.rules.loss_domains import outside_the_domain
 from keras_practices.rules.losses import NUMBER_LOSSES
 
 SOURCE = "CS231n, Neural Networks Part 2: Losses; Goodfellow et al. 2016, section 6.2.2"
@@ -104,12 +105,14 @@ def loss_output_mismatch(figures):
     What it sees: loss, last activation and targets of each output. Scores given to a
     loss that expects probabilities, probabilities given to a loss that expects
     scores, class targets under a loss for numbers, numbers under a loss for classes,
-    one-hot targets under a sparse loss and the other way round.
+    one-hot targets under a sparse loss and the other way round; targets that a
+    logarithmic, relative, Poisson or Kullback-Leibler loss is not made for.
 
     Why it matters: Keras accepts most of these. Scores in a probability loss are
     clipped to 0…1, so nearly every gradient is zero; probabilities in a score loss
     are squashed twice and the loss has a floor; squared error on a softmax has
-    vanishing gradients just where the answer is most wrong.
+    vanishing gradients just where the answer is most wrong; a logarithmic error takes
+    all negative targets for 0.
 
     Example: `Dense(10)` with `SparseCategoricalCrossentropy()`, whose `from_logits`
     is False unless said otherwise.
@@ -118,31 +121,39 @@ def loss_output_mismatch(figures):
     linear + squared error; or linear outputs with `from_logits=True`.
 
     Threshold: none, it is read off the set-up; a loss of the user's own is tried out.
+    Up to 5 % of negative targets are passed over.
     """
     behaviours = figures.get("loss_behaviour") or {}
-    for output in figures["outputs"]:
+    codings = dict(enumerate(figures.get("label_format") or ()))
+    for number, output in enumerate(figures["outputs"]):
         measured = scores_in_probability_loss(output, behaviours.get(output["name"]))
         if measured is not None:
             yield measured
             continue
-        for check in (_scores_or_probabilities, _task_and_loss):
-            found = check(output)
-            if found is not None:
-                severity, message, cause, advice = found
-                yield {
-                    "severity": severity,
-                    "subject": output["name"],
-                    "message": message,
-                    "cause": cause,
-                    "advice": advice,
-                    "evidence": {
-                        "loss": output["loss"],
-                        "from_logits": output["from_logits"],
-                        "activation": output["activation"],
-                        "targets": (output.get("target") or {}).get("kind"),
-                    },
-                }
-                break
+        checks = (
+            _scores_or_probabilities(output),
+            _task_and_loss(output),
+            outside_the_domain(output, codings.get(number), figures),
+        )
+        found = next((one for one in checks if one is not None), None)
+        if found is not None:
+            yield _mismatch(output, *found)
+
+
+def _mismatch(output, severity, message, cause, advice):
+    return {
+        "severity": severity,
+        "subject": output["name"],
+        "message": message,
+        "cause": cause,
+        "advice": advice,
+        "evidence": {
+            "loss": output["loss"],
+            "from_logits": output["from_logits"],
+            "activation": output["activation"],
+            "targets": (output.get("target") or {}).get("kind"),
+        },
+    }
 
 
 def _scores_or_probabilities(output):

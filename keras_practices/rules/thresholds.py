@@ -321,8 +321,8 @@ TARGET_OWN_FACTOR = 3.0
 TARGET_BEHIND = 0.15
 # Share of the range of an activation that targets may lie beyond it.
 RANGE_SLACK = 0.05
-# Share of one-hot rows without or with several ones (a few are slips in the data).
-BAD_LABEL_ROWS = 0.05
+# Share of targets outside their coding or their loss (a few are slips in the data).
+BAD_TARGETS = 0.05
 # Standard deviations from luck. The best of four simple models stays below 2.5 in 19
 # of 20 sets of shuffled labels; digits reach 50, 15 % of flipped labels 10.
 SIGNAL_Z = 2.5

@@ -43,6 +43,7 @@ def coding(values, **changes):
         "distinct": len(values),
         "whole": all(value == round(value) for value in values),
         "negative": 0.0,
+        "zeros": 0.0,
         "ignore_class": None,
     }
     return {"label_format": [{**found, **changes}]}

@@ -270,3 +270,38 @@ def test_batches_of_all_rows():
     figures = given.batches(300, 2, 1.9)
     figures["fit"]["epochs"] = 2
     assert run(code, figures) == []
+
+
+MSLE, MAPE = "mean_squared_logarithmic_error", "mean_absolute_percentage_error"
+
+
+@pytest.mark.parametrize(
+    ("loss", "activation", "changes", "expected", "after"),
+    [
+        (MSLE, "linear", {"negative": 0.5}, ["error"], ["error"]),
+        (MSLE, "linear", {"negative": 0.02}, [], []),
+        (MAPE, "linear", {"negative": 0.5}, ["error"], ["note"]),
+        (MAPE, "linear", {"negative": 1.0}, [], []),
+        (MAPE, "linear", {"zeros": 0.01}, ["error"], ["note"]),
+        (MAPE, "linear", {}, [], []),
+        ("poisson", "softplus", {}, [], []),
+        ("poisson", "linear", {}, ["error"], ["note"]),
+        ("poisson", "exponential", {"negative": 0.5}, ["error"], ["error"]),
+        ("kl_divergence", "softmax", {"low": 0.0, "high": 1.0}, [], []),
+        ("kl_divergence", "softmax", {"low": 0.0, "high": 5.0}, ["error"], ["note"]),
+        ("mean_squared_error", "linear", {"negative": 0.5}, [], []),
+    ],
+)
+def test_targets_outside_the_domain_of_a_loss(
+    loss, activation, changes, expected, after
+):
+    code = "loss-output-mismatch"
+    target = {"kind": "numbers", "shape": [1], "min": 0.0, "max": 9.0, "distinct": 90}
+    figures = output(target, loss=loss, activation=activation, shape=[1])
+    figures |= given.coding([0.5, 2, 9], **changes)
+    assert [one.severity for one in run(code, figures)] == expected
+    # Where the loss takes all negative targets for one, that it fell says nothing.
+    assert [one.severity for one in run(code, {**figures, **FINE})] == after
+    # A record of an older version has no share of zeros.
+    del figures["label_format"][0]["zeros"]
+    run(code, figures)
