@@ -188,8 +188,7 @@ def diagnose(
         # A line each is for `check`: `fit` prints its own.
         verbose="auto" if fit_kwargs.get("verbose", "auto") else 0,
     )
-    checked = sum(result.timings.values())
-    figures = result.figures
+    figures, spent = result.figures, sum(result.timings.values())
     monitor.extra_figures = _for_record(figures)
     initial = snapshot(model)
 
@@ -205,7 +204,7 @@ def diagnose(
     )
     figures.update(figures_of_training(monitor.record, figures))
     # The monitor's step is compiled within `fit`, but `fit` alone would not need it.
-    compiled = monitor.record.end.get("compile_seconds", 0.0)
+    spent += monitor.record.end.get("compile_seconds", 0.0)
     postflight(
         model,
         sample,
@@ -213,7 +212,7 @@ def diagnose(
         result,
         batch_size=figures["fit"]["batch_size"],
         # A tenth is left for what is not timed: the record, the rules, the report.
-        seconds=max(0.0, 0.9 * budget_seconds - checked - compiled),
+        seconds=max(0.0, 0.9 * budget_seconds - spent),
     )
     report = _report_of(
         result, monitor.record, f"Diagnosis of {model.name}", select, ignore
