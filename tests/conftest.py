@@ -38,7 +38,15 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("keras_practices")
 
 # Written by other libraries when they are imported, or by pytest for each phase.
-NOT_OURS = ("PYTEST_CURRENT_TEST", "KMP_", "TF_", "TF2_", "TPU_", "GRPC_")
+NOT_OURS = (
+    "PYTEST_CURRENT_TEST",
+    "KMP_",
+    "TF_",
+    "TF2_",
+    "TPU_",
+    "GRPC_",
+    "_TORCHINDUCTOR_",
+)
 
 
 def _environment():

@@ -4,6 +4,8 @@ Configuration and file bring it back, `mixed_float16`, `jit_compile=True` and ba
 of any size work, inference is repeatable, and a bad argument is named.
 """
 
+import os
+
 import keras
 import numpy as np
 import parts
@@ -29,8 +31,11 @@ OTHERS = [
 ]
 OTHERS += [("optimizers", name) for name in parts.OPTIMIZERS]
 LAYERS = pytest.mark.parametrize("name", parts.LAYERS)
-# PyTorch compiles with a compiler of C++ that a machine need not have.
-COMPILES = keras.backend.backend() != "torch"
+# On PyTorch with its compiler only when asked to: it takes half a minute a model, and
+# a compiler of C++ that a machine need not have.
+COMPILES = keras.backend.backend() != "torch" or "COMPILE_ON_TORCH" in os.environ
+# Raised inside PyTorch 2.13 when it compiles.
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
 
 @pytest.mark.once
