@@ -18,6 +18,9 @@ import warnings
 import keras
 import numpy as np
 from networks import NETWORKS
+from turns import StepInTurns
+from turns import Turns
+from turns import with_own_clocks
 
 from keras_practices.callbacks import TrainingMonitor
 from keras_practices.measures.environment import measure_environment
@@ -141,10 +144,18 @@ class Bench:
     def __init__(self, network):
         self.batch = network.batch
         self.network = network
+        keras.utils.set_random_seed(0)
         self.model = network.compiled()
         self.model.optimizer.build(self.model.trainable_variables)
         variables = [*self.model.variables, *self.model.optimizer.variables]
         self._start = [(v, keras.ops.convert_to_numpy(v).copy()) for v in variables]
+        self.step = StepInTurns(self.model)
+
+    def like(self):
+        """Returns another model of the same kind, with the same rows."""
+        other = Bench(self.network)
+        other.epochs, other.probe, other.data = self.epochs, self.probe, self.data
+        return other
 
     def restart(self):
         """Puts all variables back: each fit does the same work, on the same numbers."""
@@ -160,27 +171,17 @@ class Bench:
         self.data = batches(x, y, self.batch)
         return an_epoch * self.epochs
 
-    def fit(self, callbacks=()):
+    def fit(self, callbacks=(), clocks=None):
         """Trains once; returns the times and what the monitor says of itself."""
+        clocks = clocks or (lambda: (time.perf_counter(), time.process_time()))
         self.restart()
         gc.collect()
-        with warnings.catch_warnings(record=True) as caught:
-            wall, cpu = time.perf_counter(), time.process_time()
-            self.model.fit(
-                **self.data,
-                epochs=self.epochs,
-                verbose=0,
-                callbacks=list(callbacks),
-            )
-            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        row = {"wall": wall, "cpu": cpu, "rss_mb": memory()}
-        faults = [
-            str(warning.message)
-            for warning in caught
-            if warning.category.__name__ == "KerasPracticesWarning"
-        ]
-        if faults:
-            row["warnings"] = faults
+        wall, cpu = clocks()
+        self.model.fit(
+            **self.data, epochs=self.epochs, verbose=0, callbacks=list(callbacks)
+        )
+        ended = clocks()
+        row = {"wall": ended[0] - wall, "cpu": ended[1] - cpu, "rss_mb": memory()}
         for callback in callbacks:
             if hasattr(callback, "record"):
                 row["monitor"] = own_figures(callback.record)
@@ -219,16 +220,24 @@ def own_figures(record):
 
 def measure(arguments, bench, makers, names):
     """Returns the first fit of each variant, the rounds, and what went wrong."""
-    first, rounds, failed = {}, [], {}
+    benches, first, rounds, failed = {}, {}, [], {}
     for name in names:
         before = memory()
-        try:
-            first[name] = bench.fit(makers[name]())
-        except Exception as error:  # one variant that fails leaves the others
-            text = str(error).strip() or type(error).__name__
-            failed[name] = f"{type(error).__name__}: {text.splitlines()[0]}"
-            say(f"  {name}: does not work: {failed[name]}")
-            continue
+        # Each has a model of its own: they are in the middle of a fit together.
+        benches[name] = bench.like()
+        with warnings.catch_warnings(record=True) as caught:
+            try:
+                first[name] = benches[name].fit(makers[name]())
+            except Exception as error:  # one variant that fails leaves the others
+                text = str(error).strip() or type(error).__name__
+                failed[name] = f"{type(error).__name__}: {text.splitlines()[0]}"
+                say(f"  {name}: does not work: {failed[name]}")
+                continue
+        first[name]["warnings"] = [
+            str(warning.message)
+            for warning in caught
+            if warning.category.__name__ == "KerasPracticesWarning"
+        ]
         if before is not None:
             first[name]["rss_growth_mb"] = memory() - before
         say(f"  first fit of {name}: {first[name]['wall']:.1f} s")
@@ -236,10 +245,27 @@ def measure(arguments, bench, makers, names):
     shuffled = random.Random(0)
     for number in range(arguments.rounds):
         shuffled.shuffle(order)
-        rounds.append({name: bench.fit(makers[name]()) for name in order})
+        rounds.append(in_turns(benches, makers, order))
         seconds = sum(row["wall"] for row in rounds[-1].values())
         say(f"  round {number + 1} of {arguments.rounds}: {seconds:.0f} s")
     return first, rounds, failed
+
+
+def in_turns(benches, makers, order):
+    """Fits every variant once, some steps of each in turn."""
+
+    def fit(name):
+        return lambda: benches[name].fit(makers[name](), turns.clocks)
+
+    turns = Turns({name: fit(name) for name in order})
+    for name in order:
+        benches[name].step.turns = turns
+    with_own_clocks(turns)
+    for name in order:
+        benches[name].step.turns = None
+    for error in turns.failed.values():
+        raise error
+    return turns.results
 
 
 def measure_memory(bench, makers, names):

@@ -156,8 +156,7 @@ def said_by(first, rows):
         if at_first is not None:
             later = np.median([value or 0 for value in later])
             parts.append(f"compiled {at_first:.1f} s, later {later:.1f} s")
-    faults = [text for row in [first, *rows] for text in row.get("warnings", [])]
-    return ", ".join([*parts, *faults[:1]])
+    return ", ".join([*parts, *first.get("warnings", [])[:1]])
 
 
 def memory_lines(result):
