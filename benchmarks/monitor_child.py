@@ -151,11 +151,17 @@ class Bench:
         self._start = [(v, keras.ops.convert_to_numpy(v).copy()) for v in variables]
         self.step = StepInTurns(self.model)
 
-    def like(self):
-        """Returns another model of the same kind, with the same rows."""
+    def like(self, steps=None):
+        """Returns another model of the same kind, with the same rows or a few."""
         other = Bench(self.network)
-        other.epochs, other.probe, other.data = self.epochs, self.probe, self.data
+        other.take_rows_of(self)
+        if steps is not None:
+            other.resize(steps, 1)
         return other
+
+    def take_rows_of(self, other):
+        """Trains on another one's rows from here on."""
+        self.epochs, self.probe, self.data = other.epochs, other.probe, other.data
 
     def restart(self):
         """Puts all variables back: each fit does the same work, on the same numbers."""
@@ -224,7 +230,7 @@ def measure(arguments, bench, makers, names):
     for name in names:
         before = memory()
         # Each has a model of its own: they are in the middle of a fit together.
-        benches[name] = bench.like()
+        benches[name] = bench.like(FIRST_STEPS)
         with warnings.catch_warnings(record=True) as caught:
             try:
                 first[name] = benches[name].fit(makers[name]())
@@ -240,6 +246,7 @@ def measure(arguments, bench, makers, names):
         ]
         if before is not None:
             first[name]["rss_growth_mb"] = memory() - before
+        benches[name].take_rows_of(bench)
         say(f"  first fit of {name}: {first[name]['wall']:.1f} s")
     order = list(first)
     shuffled = random.Random(0)
