@@ -3,19 +3,19 @@
     python benchmarks/monitor_overhead.py --backend jax torch --model mlp convnet
     python benchmarks/monitor_overhead.py --backend jax --long 100000
 
-For each backend and model one process trains one model again and again. In each
-round every variant runs one `fit`, from the same weights and in an order shuffled
-anew, and its time is divided by the mean of the two bare fits of that round: a machine
-that slows down for a while slows both. Printed are the median of these ratios and
-their quartiles; `bare again` shows how far two equal fits lie apart. CPU time is that
-of all threads. Other work on the machine only ever adds time, so the fastest fit of a
-variant beside the fastest bare one is the steadier figure where fits vary by more than
-what is measured; bare fits have two tries for one.
+For each backend and model one process trains one model for each variant, from the same
+weights. In each round all are fitted together, twenty steps of one, then of the next,
+in an order shuffled anew (`turns.py`): a machine that slows down for a while slows all.
+The time of a fit is divided by the mean of the two bare fits of its round. Printed are
+the median of these ratios and their quartiles; `bare again` shows how far two equal
+fits lie apart. CPU time is that of all threads. The fastest fit of a variant beside the
+fastest bare one stands in a column of its own; bare fits have two tries for one.
 
-The first fit of each variant compiles and is not in the ratios; by how much it is
-longer than a bare fit stands in a column of its own. One monitor is used in all fits
-of `ours`; `ours fresh` takes a new one each time. What a monitor does once in a `fit`,
-at its begin and end, is in the ratio: in longer fits (`--seconds`) it weighs less.
+The first fit of each variant, some steps, compiles and is not in the ratios; by how
+much it is longer than a bare fit stands in a column of its own. One monitor is used in
+all fits of `ours`; `ours fresh` takes a new one each time. What a monitor does once in
+a `fit`, at its begin and end, is in the ratio: in longer fits (`--seconds`) it weighs
+less.
 """
 
 import argparse
