@@ -233,7 +233,11 @@ class StepFigures:
 
     def _weight_parts(self, seen, after):
         found = [(i, seen.gradients.get(id(v))) for i, v in enumerate(seen.variables)]
-        gradients = {i: backend.shaped(g, -1) for i, g in found if g is not None}
+        # Not -1: of a dense layer on sequences in batches of unknown size TensorFlow
+        # does not know the shape of the gradient.
+        gradients = {
+            i: backend.shaped(g, self._sizes[i]) for i, g in found if g is not None
+        }
         weights = {i: backend.shaped(new, -1) for i, new in enumerate(after)}
         square_sum = backend.square_sum
         sums = {("gradient_norm", i): square_sum(g) for i, g in gradients.items()}

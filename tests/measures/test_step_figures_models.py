@@ -1,5 +1,7 @@
 """Figures of sampled steps against a twin that is looked at from outside."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -312,6 +314,48 @@ def test_shares_of_finite_entries_are_exact():
     assert bias["gradient_finite"] == bias["finite"] == 0
     assert kernel["gradient_finite"] == kernel["finite"] == 0
     assert table["finite"] == pytest.approx(1 - used / 5)
+
+
+# --- datasets of TensorFlow --------------------------------------------------------
+
+
+def test_batches_of_unknown_size_give_what_arrays_give(backend):
+    """Of a dense layer on sequences TensorFlow does not know the gradient's shape."""
+    if backend != "tensorflow":
+        pytest.skip("tf.data needs TensorFlow")
+    import tensorflow as tf
+
+    def make():
+        return compiled(
+            keras.Sequential(
+                [
+                    keras.Input((6,), dtype="int32"),
+                    layers.Embedding(7, 4, name="words"),
+                    layers.Dense(5, activation="relu", name="each_word"),
+                    layers.GlobalAveragePooling1D(),
+                    layers.Dense(3, name="last"),
+                ]
+            )
+        )
+
+    data = tf.data.Dataset.from_tensor_slices((WORDS, Y)).batch(len(WORDS))
+    assert data.element_spec[0].shape[0] is None
+    records = []
+    for x, y, size in ((WORDS, Y, len(WORDS)), (data, None, None)):
+        monitor = TrainingMonitor(every=1, overhead=1.0)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`shuffle=True` was passed")
+            fit(make, x, y, monitor, batch_size=size)
+        records.append(monitor.record)
+    arrays, streamed = (record.samples for record in records)
+    assert len(arrays) == len(streamed) == EPOCHS
+    assert len(arrays[0]["weights"]) == 5
+    for one, other in zip(arrays, streamed, strict=True):
+        for name, figures in one["weights"].items():
+            known = {k: v for k, v in figures.items() if v is not None}
+            again = {k: other["weights"][name][k] for k in known}
+            assert again == pytest.approx(known, rel=1e-4)
+        assert one["layers"].keys() == other["layers"].keys()
 
 
 # --- large models --------------------------------------------------------------------
