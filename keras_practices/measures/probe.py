@@ -1,6 +1,7 @@
 """Losses and activations in inference mode on fixed rows, compiled once."""
 
 import contextlib
+import math
 
 import keras
 import numpy as np
@@ -24,6 +25,10 @@ from keras_practices.measures.step_figures import coprime
 
 # Entries of each layer's output that are kept for its histogram.
 OUTPUT_ENTRIES = 10_000
+# Entries of each layer's output that its figures are taken of, and fewest rows: of all
+# pixels of a large picture they would cost more than the forward pass.
+FIGURE_ENTRIES = 2**18
+FEWEST_ROWS = 8
 BINS = 40
 
 
@@ -63,7 +68,8 @@ class Probe:
         Returns:
             `(losses, layers, entries)`: `(data loss, weight penalty)` as floats, None
             where there is no loss; figures by layer name as `measure_layers` gives
-            them; some outputs of each layer by name, NumPy arrays for histograms.
+            them, of the first rows where a layer has very many outputs; some outputs
+            of each layer by name, NumPy arrays for histograms.
         """
         batch = {"x": x, "y": y, "w": sample_weight}
         batch = {k: input_tensors(v) for k, v in batch.items() if v is not None}
@@ -104,7 +110,7 @@ class Probe:
                     result |= self._losses(batch, outputs)
         for layer in self._layers:
             tensors = [c.outputs for c in calls if c.layer is layer]
-            tensors = [tensor for tensor in tensors if _is_batch(tensor)]
+            tensors = [_some_rows(tensor) for tensor in tensors if _is_batch(tensor)]
             if tensors:
                 with self._noting(f"activations of layer {layer.name!r}"):
                     parts = activation_parts(layer, tensors)
@@ -147,6 +153,14 @@ def _is_batch(tensor):
     if len(getattr(tensor, "shape", ())) < 2:
         return False
     return keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype))
+
+
+def _some_rows(tensor):
+    """As many rows as the figures of a layer need."""
+    inner = tensor.shape[1:]
+    if None in inner:
+        return tensor
+    return tensor[: max(FEWEST_ROWS, FIGURE_ENTRIES // max(1, math.prod(inner)))]
 
 
 def _spread(tensor):
