@@ -64,6 +64,13 @@ def callback_list(callbacks):
     return list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
 
 
+def _plain(class_weight):
+    """Class weights as a dict of text and floats, None where there are none."""
+    if not isinstance(class_weight, dict):
+        return None
+    return {str(int(label)): float(w) for label, w in class_weight.items()}
+
+
 def fit_facts(sample, validation_split, fit_kwargs):
     """What the arguments of `fit` say of the steps to come, for the rules.
 
@@ -74,8 +81,8 @@ def fit_facts(sample, validation_split, fit_kwargs):
 
     Returns:
         Dict with `fit` (`batch_size`, `epochs`, `steps` planned in all; None where
-        not known), `class_weighted`, `validation_split`, `shuffled` (None where the
-        data bring their own order).
+        not known), `class_weighted`, `class_weight`, `validation_split`, `shuffled`
+        (None where the data bring their own order).
     """
     epochs = fit_kwargs.get("epochs", 1)
     arrays = sample.batch_size is None
@@ -84,7 +91,8 @@ def fit_facts(sample, validation_split, fit_kwargs):
     if steps is None and sample.total_rows is not None:
         rows = sample.total_rows * (1 - (validation_split or 0.0))
         steps = max(1, math.ceil(rows / size))
-    weighted = fit_kwargs.get("class_weight") or sample.sample_weight is not None
+    class_weight = fit_kwargs.get("class_weight")
+    weighted = class_weight or sample.sample_weight is not None
     return {
         "fit": {
             "batch_size": size,
@@ -92,6 +100,7 @@ def fit_facts(sample, validation_split, fit_kwargs):
             "steps": None if steps is None else steps * epochs,
         },
         "class_weighted": bool(weighted),
+        "class_weight": _plain(class_weight),
         "validation_split": float(validation_split or 0.0),
         "shuffled": bool(fit_kwargs.get("shuffle", True)) if arrays else None,
     }

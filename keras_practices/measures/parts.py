@@ -81,7 +81,8 @@ def measure_settings(optimizer):
         Dict with `class`, `learning_rate` (the largest of a schedule over its first
         10,000 steps), `scheduled` and every numeric setting that it has (`momentum`,
         `rho`, `beta_1`, `beta_2`, `epsilon`, `weight_decay`, `clipnorm`, `clipvalue`,
-        `global_clipnorm`); None where there is no single optimizer to read.
+        `global_clipnorm`; `ema_momentum` with `use_ema`); None where there is no single
+        optimizer to read.
     """
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     try:
@@ -94,6 +95,8 @@ def measure_settings(optimizer):
         for key in _SETTINGS
         if isinstance(config.get(key), int | float)
     }
+    if config.get("use_ema"):
+        settings["ema_momentum"] = config["ema_momentum"]
     return {
         "class": _keras_class(inner),
         "learning_rate": rate,

@@ -4,6 +4,7 @@ import math
 
 from keras_practices.rules import thresholds
 from keras_practices.rules.catalogue import rule
+from keras_practices.rules.class_weights import weighed_less
 from keras_practices.rules.losses import NUMBER_LOSSES
 from keras_practices.rules.memorised import only_by_heart
 from keras_practices.rules.outcome import got_nowhere
@@ -257,13 +258,15 @@ def class_imbalance(figures):
 
     Threshold: a share below 0.02 / K for K classes, or below 0.1 / K and fewer than 30
     rows, or below 0.1 / K where the trained model names fewer than a quarter of its
-    rows. Silent with class or sample weights. With more than 20 classes rare ones are
-    natural: a note, unless validation holds five times their share. A note too where
-    two classes were learned: the loss of guessing is then that of the rare one.
+    rows. Silent with class or sample weights, but where they halve what a class counts
+    that has a quarter of the commonest one's rows. With more than 20 classes rare ones
+    are natural: a note, unless validation holds five times their share. A note too
+    where two were learned: the loss of guessing is then that of the rare one.
     """
     counts = figures["class_counts"]
     outputs = figures["outputs"]
     classes = (*CLASS_LOSSES, *_ONE_HOT_LOSSES, "binary_crossentropy")
+    yield from weighed_less(counts["counts"], figures.get("class_weight"))
     if figures.get("class_weighted") or len(outputs) != 1:
         return
     if outputs[0]["loss"] not in classes and not _one_hot(outputs[0]):

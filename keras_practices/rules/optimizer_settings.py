@@ -66,8 +66,8 @@ def optimizer_settings(figures):
     """A setting of the optimizer other than the size of its rate is at fault.
 
     What it sees: sign of the rate, direction of a trial step, epsilon, momentum and
-    betas, clipping, weight decay, and the rate of optimizers whose default in Keras
-    is far from that of their papers.
+    betas, clipping, weight decay, the momentum of averaged weights (`use_ema`), and the
+    rate of optimizers whose default in Keras is far from that of their papers.
 
     Why it matters: a negative rate climbs the loss. With epsilon far below what
     float32 gradients need, units without gradient take full steps of noise; with a
@@ -78,7 +78,8 @@ def optimizer_settings(figures):
     Fix: the defaults of Keras (epsilon 1e-7, momentum 0.9, beta_2 0.999).
 
     Threshold: an error for steps uphill, also where a schedule runs below zero (by 1 %
-    of its height). A warning unless training learned: epsilon of
+    of its height), and where more than half of the averaged weights are those of the
+    first step (a tenth: a warning). A warning unless training learned: epsilon of
     1e-12, momentum of 0.999, beta_2 below 0.5 or below beta_1, clipping at 1e-4 (rate
     times clip below 1e-4), a tenth of each weight decayed in a step. A warning where
     training did not learn: epsilon of 0.1, clipping that low under Adam or its kin, a
@@ -106,6 +107,10 @@ def optimizer_settings(figures):
     below = _below_zero(figures)
     if below is not None:
         yield below
+        return
+    averaged = _early_average(settings, figures)
+    if averaged is not None:
+        yield averaged
         return
     outcome = learned(figures)
     for name, value, words, advice in _unusual(settings):
@@ -137,6 +142,28 @@ def _below_zero(figures):
         "advice": f"Let the schedule reach its end after {steps} steps, or bound it "
         f"from below: keras.ops.maximum(rate, 0).",
         "evidence": {"negative_at": at, "steps": steps},
+    }
+
+
+def _early_average(settings, figures):
+    """Averaged weights that are mostly those of the first step when `fit` ends."""
+    momentum = settings.get("ema_momentum")
+    steps = (figures.get("fit") or {}).get("steps")
+    if momentum is None or not steps:
+        return None
+    # After the first step Keras sets the average to the weights.
+    share = momentum ** (steps - 1)
+    if share <= thresholds.EMA_SHARE:
+        return None
+    return {
+        # Curves are of the weights in training: that they fell says nothing.
+        "severity": "error" if share > 0.5 else "warning",
+        "subject": "ema_momentum",
+        "message": f"With ema_momentum={momentum:g} the weights that fit leaves after "
+        f"{steps} steps are to {100 * share:.0f} % those of the first step.",
+        "cause": "The average of the weights forgets more slowly than training lasts.",
+        "advice": f"Set ema_momentum={1 - 10 / steps:.4g}, or train longer.",
+        "evidence": {"ema_momentum": momentum, "steps": steps, "share": share},
     }
 
 

@@ -62,6 +62,10 @@ def double_softmax(figures):
             words = f"{output['loss']} with from_logits=True applies a softmax to the "
             words += "outputs of a softmax"
             advice = "Remove the softmax of the last layer, or set from_logits=False."
+        elif output["from_logits"] and _gives_shares(output, behaviours):
+            words = f"{output['loss']} with from_logits=True applies a softmax to "
+            words += "outputs that add up to 1"
+            advice = "Set from_logits=False in the loss."
         elif soft and inside and output["loss"] == "custom":
             words = "the loss applies a softmax to the outputs of a softmax"
             advice = "Remove the softmax of the last layer (activation=None)."
@@ -79,6 +83,15 @@ def double_softmax(figures):
                 "from_logits": output["from_logits"],
             },
         }
+
+
+def _gives_shares(output, behaviours):
+    """True where what the model gave are probabilities, whichever layer made them."""
+    seen = (behaviours.get(output["name"]) or {}).get("prediction") or {}
+    last = len(output["shape"] or ())
+    several = bool(last) and output["shape"][-1] not in (None, 1)
+    adds_up = last in (seen.get("sums_to_one") or ())
+    return several and adds_up and bool(seen.get("probabilities"))
 
 
 def _squashed_twice(figures):

@@ -390,11 +390,10 @@ BATCH_FEW_STEPS = 30
 # Rise of the loss between two late epochs, as a share of the loss of guessing.
 BATCH_RISE = 0.1
 
-# --- a sigmoid of what is never negative -----------------------------------------
 # Float16 rounds a half; one value for all rows has other causes.
 HALF_ROUNDING = 1e-3
 HALF_VARIES = 0.05
-
-# --- augmentation ----------------------------------------------------------------
-# Share of the loss of guessing that a short trial without it keeps at the most.
+# Share of the loss of guessing that a short trial without augmentation keeps at most.
 AUGMENTED_KEPT = 0.67
+# Share of the first step's weights in averaged ones that shows.
+EMA_SHARE = 0.1

@@ -305,3 +305,53 @@ def test_targets_outside_the_domain_of_a_loss(
     # A record of an older version has no share of zeros.
     del figures["label_format"][0]["zeros"]
     run(code, figures)
+
+
+@pytest.mark.parametrize(
+    ("rows", "weights", "expected"),
+    [
+        ((950, 50), {"0": 0.95, "1": 0.05}, ["warning"]),
+        ((950, 50), {"0": 0.53, "1": 10.0}, []),
+        ((950, 50), {"0": 1.0, "1": 1.0}, []),
+        ((600, 400), {"0": 0.95, "1": 0.05}, []),
+        ((950, 50), {"0": 1.0}, []),
+        ((950, 50), None, []),
+    ],
+)
+def test_class_weights_the_wrong_way_round(rows, weights, expected):
+    figures = {**given.classes(*rows), "class_weighted": True, "class_weight": weights}
+    found = run("class-imbalance", figures)
+    assert [one.severity for one in found] == expected
+    assert all("1: 10," in one.advice for one in found)
+
+
+@pytest.mark.parametrize(
+    ("momentum", "steps", "expected"),
+    [
+        (0.9999, 300, ["error"]),
+        (0.999, 1500, ["warning"]),
+        (0.999, 3000, []),
+        (0.9999, None, []),
+        (None, 300, []),
+    ],
+)
+def test_averages_that_forget_more_slowly_than_training_lasts(
+    momentum, steps, expected
+):
+    settings = {"class": "Adam", "learning_rate": 1e-3, "scheduled": False}
+    settings |= {} if momentum is None else {"ema_momentum": momentum}
+    figures = {"parts": {"optimizer": settings}, "fit": {"steps": steps}, **FINE}
+    found = run("optimizer-settings", figures)
+    assert [one.severity for one in found] == expected
+
+
+def test_probabilities_of_any_layer_under_from_logits():
+    """An average of two softmaxes is no softmax layer, yet adds up to 1."""
+    head = output(activation=None, from_logits=True)
+    (name,) = (one["name"] for one in head["outputs"])
+    seen = {"probabilities": True, "sums_to_one": [1], "min": 0.1, "max": 0.6}
+    figures = {**head, "loss_behaviour": {name: {"prediction": seen}}}
+    (found,) = run("double-softmax", figures)
+    assert (found.severity, "from_logits=False" in found.advice) == ("error", True)
+    seen["sums_to_one"] = []
+    assert run("double-softmax", figures) == []
