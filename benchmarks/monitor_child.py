@@ -151,14 +151,6 @@ class Bench:
         self._start = [(v, keras.ops.convert_to_numpy(v).copy()) for v in variables]
         self.step = StepInTurns(self.model)
 
-    def like(self, steps=None):
-        """Returns another model of the same kind, with the same rows or a few."""
-        other = Bench(self.network)
-        other.take_rows_of(self)
-        if steps is not None:
-            other.resize(steps, 1)
-        return other
-
     def take_rows_of(self, other):
         """Trains on another one's rows from here on."""
         self.epochs, self.probe, self.data = other.epochs, other.probe, other.data
@@ -230,7 +222,8 @@ def measure(arguments, bench, makers, names):
     for name in names:
         before = memory()
         # Each has a model of its own: they are in the middle of a fit together.
-        benches[name] = bench.like(FIRST_STEPS)
+        benches[name] = Bench(bench.network)
+        benches[name].resize(FIRST_STEPS, 1)
         with warnings.catch_warnings(record=True) as caught:
             try:
                 first[name] = benches[name].fit(makers[name]())
@@ -250,12 +243,13 @@ def measure(arguments, bench, makers, names):
         say(f"  first fit of {name}: {first[name]['wall']:.1f} s")
     order = list(first)
     shuffled = random.Random(0)
-    for number in range(arguments.rounds):
+    # The first round is left out: on TensorFlow something is still compiled in it.
+    for number in range(arguments.rounds + 1):
         shuffled.shuffle(order)
         rounds.append(in_turns(benches, makers, order))
         seconds = sum(row["wall"] for row in rounds[-1].values())
-        say(f"  round {number + 1} of {arguments.rounds}: {seconds:.0f} s")
-    return first, rounds, failed
+        say(f"  round {number} of {arguments.rounds}: {seconds:.0f} s")
+    return first, rounds[1:], failed
 
 
 def in_turns(benches, makers, order):

@@ -8,8 +8,7 @@ weights. In each round all are fitted together, twenty steps of one, then of the
 in an order shuffled anew (`turns.py`): a machine that slows down for a while slows all.
 The time of a fit is divided by the mean of the two bare fits of its round. Printed are
 the median of these ratios and their quartiles; `bare again` shows how far two equal
-fits lie apart. CPU time is that of all threads. The fastest fit of a variant beside the
-fastest bare one stands in a column of its own; bare fits have two tries for one.
+fits lie apart. CPU time is that of all threads. A first round is left out.
 
 The first fit of each variant, some steps, compiles and is not in the ratios; by how
 much it is longer than a bare fit stands in a column of its own. One monitor is used in
@@ -80,21 +79,9 @@ def ratios(rounds, name, clock):
     return found
 
 
-def fastest(rounds, name, clock):
-    """The fastest fit beside the fastest bare one, of which there are twice as many."""
-    bare = [row[other][clock] for row in rounds for other in BARE if other != name]
-    return min(row[name][clock] for row in rounds) / min(bare)
-
-
 def spread(values):
     low, middle, high = np.percentile(values, [25, 50, 75])
     return f"{middle:.3f} ({low:.3f}–{high:.3f})"
-
-
-def both(measure, rounds, name):
-    """One figure of the wall time and one of the CPU time, in a cell."""
-    found = [measure(rounds, name, clock) for clock in ("wall", "cpu")]
-    return " / ".join(f"{np.median(values):.3f}" for values in found)
 
 
 def number(value, form=".1f"):
@@ -118,12 +105,12 @@ def table(result):
         f"{result['load'][1][0]:.1f}.\n"
     )
     yield (
-        "| variant | wall, ratio to bare | CPU, ratio to bare | fastest, wall / CPU | "
-        "first fit, s longer | its own figures |\n|---|---|---|---|---|---|"
+        "| variant | wall, ratio to bare | CPU, ratio to bare | first fit, s longer | "
+        "its own figures |\n|---|---|---|---|---|"
     )
     for name in [BARE[1], *OTHERS]:
         if name in result["failed"]:
-            yield f"| {name} | does not work | | | | {result['failed'][name]} |"
+            yield f"| {name} | does not work | | | {result['failed'][name]} |"
         if name not in first:
             continue
         rows = [row[name] for row in rounds]
@@ -131,8 +118,7 @@ def table(result):
         delay = "–" if name in BARE else f"{longer:+.1f}"
         yield (
             f"| {name} | {spread(ratios(rounds, name, 'wall'))} "
-            f"| {spread(ratios(rounds, name, 'cpu'))} "
-            f"| {both(fastest, rounds, name)} | {delay} "
+            f"| {spread(ratios(rounds, name, 'cpu'))} | {delay} "
             f"| {said_by(first[name], rows)} |"
         )
     yield (
@@ -178,19 +164,20 @@ def memory_lines(result):
 
 
 def summary(results):
-    """Two tables of all backends and models: medians, and the fastest fits."""
+    """Median ratios of all backends and models, wall and CPU."""
     names = [BARE[1], *OTHERS]
-    for title, measure in (("Medians", ratios), ("Fastest fits", fastest)):
-        yield f"### {title}, wall / CPU\n"
-        yield f"| backend | model | {' | '.join(names)} |"
-        yield "|---|---" + "|---" * len(names) + "|"
-        for result in results:
-            cells = [result["backend"], result["model"]]
-            for name in names:
-                known = name in result["first_fit"]
-                cells.append(both(measure, result["rounds"], name) if known else "–")
-            yield f"| {' | '.join(cells)} |"
-        yield ""
+    yield "### Medians, wall / CPU\n"
+    yield f"| backend | model | {' | '.join(names)} |"
+    yield "|---|---" + "|---" * len(names) + "|"
+    for result in results:
+        cells = [result["backend"], result["model"]]
+        for name in names:
+            if name not in result["first_fit"]:
+                cells.append("–")
+                continue
+            both = [ratios(result["rounds"], name, clock) for clock in ("wall", "cpu")]
+            cells.append(" / ".join(f"{np.median(values):.3f}" for values in both))
+        yield f"| {' | '.join(cells)} |"
 
 
 def long_table(result):
@@ -242,7 +229,6 @@ def parse(words):
     parser.add_argument("--no-memory", dest="memory", action="store_false")
     parser.add_argument("--long", type=int, nargs="?", const=100_000, metavar="STEPS")
     parser.add_argument("--json", type=pathlib.Path, help="file for all raw figures")
-    parser.add_argument("--show", type=pathlib.Path, help="such a file, to print again")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args(words)
     arguments.passed_on = words
@@ -255,11 +241,6 @@ def main():
         from monitor_child import child  # imports Keras
 
         print(json.dumps(child(arguments)))
-        return 0
-    if arguments.show:
-        results = json.loads(arguments.show.read_text())["results"]
-        print("\n".join(line for result in results for line in table(result)))
-        print("\n".join(summary(results)))
         return 0
     here, results, failures = machine(), [], 0
     versions = ", ".join(f"{name} {v}" for name, v in here["versions"].items())

@@ -68,7 +68,10 @@ def _plain(class_weight):
     """Class weights as a dict of text and floats, None where there are none."""
     if not isinstance(class_weight, dict):
         return None
-    return {str(int(label)): float(w) for label, w in class_weight.items()}
+    try:
+        return {str(int(label)): float(w) for label, w in class_weight.items()}
+    except (TypeError, ValueError):
+        return None  # `fit` says what is wrong with them
 
 
 def fit_facts(sample, validation_split, fit_kwargs):

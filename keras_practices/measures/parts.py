@@ -95,7 +95,8 @@ def measure_settings(optimizer):
         for key in _SETTINGS
         if isinstance(config.get(key), int | float)
     }
-    if config.get("use_ema"):
+    # With a frequency the weights in training are overwritten too, as curves show.
+    if config.get("use_ema") and not config.get("ema_overwrite_frequency"):
         settings["ema_momentum"] = config["ema_momentum"]
     return {
         "class": _keras_class(inner),

@@ -1,9 +1,6 @@
 """Class weights that do the opposite of what they are for."""
 
-# Rows, and weight, of the rarest class beside the commonest one: weights that help it
-# raise the second where the first is low. Both far from 1, so that weights of another
-# purpose pass.
-RARER, WEIGHED_LESS = 0.25, 0.5
+from keras_practices.rules import thresholds
 
 
 def weighed_less(counts, weights):
@@ -20,9 +17,9 @@ def weighed_less(counts, weights):
     if len(known) < 2 or None in known.values():
         return
     most, rare = max(counts, key=counts.get), min(counts, key=counts.get)
-    if counts[rare] > RARER * counts[most]:
+    if counts[rare] > thresholds.RARER * counts[most]:
         return
-    if known[rare] > WEIGHED_LESS * known[most]:
+    if known[rare] > thresholds.WEIGHED_LESS * known[most]:
         return
     each = sum(counts.values()) / len(counts)
     yield {

@@ -3,7 +3,7 @@
 from keras_practices.rules import thresholds
 from keras_practices.rules.outcome import learned
 
-LINEAR = ("linear", "tanh", "leaky_relu", "elu", "selu", "softsign", "hard_tanh")
+BELOW_ZERO = ("linear", "tanh", "leaky_relu", "elu", "selu", "softsign", "hard_tanh")
 _SQUARED_ERROR = (
     "Use loss='mean_squared_error' or 'huber', or targets that are all above 0."
 )
@@ -73,7 +73,7 @@ def _counts(output, coding):
             "The targets were standardised, or are no counts.",
             "Use the counts as they are, or loss='mean_squared_error'.",
         )
-    if output["activation"] not in LINEAR:
+    if output["activation"] not in BELOW_ZERO:
         return None
     return (
         False,
@@ -85,7 +85,8 @@ def _counts(output, coding):
 
 
 def _distributions(output, coding):
-    if coding["low"] >= 0 and coding["high"] <= 1:
+    slack = thresholds.RANGE_SLACK  # rounding, smoothing
+    if coding["low"] >= -slack and coding["high"] <= 1 + slack:
         return None
     return (
         False,

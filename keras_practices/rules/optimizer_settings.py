@@ -79,12 +79,12 @@ def optimizer_settings(figures):
 
     Threshold: an error for steps uphill, also where a schedule runs below zero (by 1 %
     of its height), and where more than half of the averaged weights are those of the
-    first step (a tenth: a warning). A warning unless training learned: epsilon of
-    1e-12, momentum of 0.999, beta_2 below 0.5 or below beta_1, clipping at 1e-4 (rate
-    times clip below 1e-4), a tenth of each weight decayed in a step. A warning where
-    training did not learn: epsilon of 0.1, clipping that low under Adam or its kin, a
-    norm cut 30 times while updates move less than 1e-4 of the weights or training got
-    nowhere, Adadelta below 0.05, Adagrad below 0.005.
+    beginning. A warning unless training learned: epsilon of 1e-12, momentum of 0.999,
+    beta_2 below 0.5 or below beta_1, clipping at 1e-4 (rate times clip below 1e-4), a
+    tenth of each weight decayed in a step. A warning where training did not learn:
+    epsilon of 0.1, clipping that low under Adam or its kin, a norm cut 30 times while
+    updates move less than 1e-4 of the weights or training got nowhere,
+    Adadelta below 0.05, Adagrad below 0.005.
     """
     uphill = uphill_optimizer(figures)
     settings = figures["parts"]["optimizer"]
@@ -146,7 +146,7 @@ def _below_zero(figures):
 
 
 def _early_average(settings, figures):
-    """Averaged weights that are mostly those of the first step when `fit` ends."""
+    """Averaged weights that are mostly those of the beginning when `fit` ends."""
     momentum = settings.get("ema_momentum")
     steps = (figures.get("fit") or {}).get("steps")
     if momentum is None or not steps:
@@ -157,10 +157,10 @@ def _early_average(settings, figures):
         return None
     return {
         # Curves are of the weights in training: that they fell says nothing.
-        "severity": "error" if share > 0.5 else "warning",
+        "severity": "error",
         "subject": "ema_momentum",
         "message": f"With ema_momentum={momentum:g} the weights that fit leaves after "
-        f"{steps} steps are to {100 * share:.0f} % those of the first step.",
+        f"{steps} steps are to {100 * share:.0f} % those it began with.",
         "cause": "The average of the weights forgets more slowly than training lasts.",
         "advice": f"Set ema_momentum={1 - 10 / steps:.4g}, or train longer.",
         "evidence": {"ema_momentum": momentum, "steps": steps, "share": share},

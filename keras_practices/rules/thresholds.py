@@ -391,9 +391,10 @@ BATCH_FEW_STEPS = 30
 BATCH_RISE = 0.1
 
 # Float16 rounds a half; one value for all rows has other causes.
-HALF_ROUNDING = 1e-3
-HALF_VARIES = 0.05
+HALF_ROUNDING, HALF_VARIES = 1e-3, 0.05
 # Share of the loss of guessing that a short trial without augmentation keeps at most.
 AUGMENTED_KEPT = 0.67
-# Share of the first step's weights in averaged ones that shows.
-EMA_SHARE = 0.1
+# Share of the first weights in the average that `fit` leaves: most of it.
+EMA_SHARE = 0.5
+# Rows and weight of a rare class beside the commonest: far from 1, for other purposes.
+RARER, WEIGHED_LESS = 0.25, 0.5

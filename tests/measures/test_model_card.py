@@ -104,6 +104,7 @@ class OwnLoss(losses.Loss):
         (losses.binary_crossentropy, "binary_crossentropy", False),
         (losses.BinaryCrossentropy(from_logits=True), "binary_crossentropy", True),
         (losses.CategoricalHinge(), "categorical_hinge", None),
+        (losses.KLDivergence(), "kl_divergence", None),
         (own, "custom", None),
         (OwnLoss(), "custom", None),
         (None, None, None),

@@ -197,3 +197,11 @@ def test_a_model_without_anything_to_train():
     model.trainable = False
     found = measure_frozen(model)
     assert (found["parameters"], found["trainable"]) == (16 * 3 + 3, 0)
+
+
+def test_the_momentum_of_averaged_weights_is_read_where_fit_leaves_them():
+    averaged = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9)
+    assert measure_settings(averaged)["ema_momentum"] == 0.9
+    assert "ema_momentum" not in measure_settings(keras.optimizers.SGD(0.1))
+    often = keras.optimizers.SGD(0.1, use_ema=True, ema_overwrite_frequency=5)
+    assert "ema_momentum" not in measure_settings(often)
