@@ -16,13 +16,15 @@ BROKEN = {
 }
 
 
-def build(split, broken=None, learning_rate=2e-3):
+def build(split, broken=None, learning_rate=2e-3, steps=1000):
     """Builds and compiles the convnet for a split of images.
 
     Args:
         split: A `Split`; its training part gives shape, classes and statistics.
         broken: Key of `BROKEN`: the mistake to make, or None.
         learning_rate: Float, of Adam.
+        steps: Int. Optimizer steps to come: the average of the weights is over the
+            last tenth of them, at most 100.
 
     Returns:
         A compiled Keras model.
@@ -60,8 +62,9 @@ def build(split, broken=None, learning_rate=2e-3):
     model = keras.Sequential(layers, name=f"convnet_{broken}" if broken else "convnet")
     apply_max_norm(model, 3.0)
     rate = 5.0 if broken == "learning-rate" else learning_rate
+    momentum = min(max(1 - 10 / steps, 0), 0.99)
     model.compile(
-        keras.optimizers.Adam(rate, use_ema=True, ema_momentum=0.99),
+        keras.optimizers.Adam(rate, use_ema=True, ema_momentum=momentum),
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )

@@ -20,6 +20,7 @@ from keras_practices.record import writable_folder
 
 # Rows that are trained on at the most: the demo shows the flow in minutes.
 MAX_ROWS = 12_000
+BATCH_SIZE = 32
 
 
 def run(dataset="digits", *, broken=None, epochs=30, out=None, seed=0, console=None):
@@ -58,7 +59,8 @@ def run(dataset="digits", *, broken=None, epochs=30, out=None, seed=0, console=N
     split = Split(
         x, y, validation=0.2, test=0.2, seed=seed, ledger=folder / "test-set.jsonl"
     )
-    model = network.build(split, broken)
+    steps = epochs * math.ceil(len(split.train.x) / BATCH_SIZE)
+    model = network.build(split, broken, steps=steps)
     console.print(
         f"[bold]{dataset}[/]: {len(split.train.x)} training, "
         f"{len(split.validation.x)} validation rows; the test set stays in its vault\n"
@@ -76,7 +78,7 @@ def run(dataset="digits", *, broken=None, epochs=30, out=None, seed=0, console=N
             *split.train,
             validation_data=split.validation,
             epochs=epochs,
-            batch_size=32,
+            batch_size=BATCH_SIZE,
             verbose=0,
             directory=folder,
             callbacks=[

@@ -59,7 +59,7 @@ def test_a_mistake_is_named_first_before_training(broken):
 def test_a_wrong_rate_is_named_first_after_training():
     data = split()
     report = demo.diagnose(
-        network.build(data, "learning-rate"),
+        network.build(data, "learning-rate", steps=24),
         *data.train,
         validation_data=data.validation,
         epochs=4,
