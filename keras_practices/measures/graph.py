@@ -8,6 +8,7 @@ from keras_practices.measures.capture import open_layers
 from keras_practices.measures.capture import without_noise
 from keras_practices.measures.graph_nodes import describe
 from keras_practices.measures.layers import input_tensors
+from keras_practices.measures.linearity import linear_kernel
 
 # Where a tensor comes from that no layer made.
 INPUT = -1
@@ -67,9 +68,19 @@ def _expand(model, given, nodes):
         if is_model and getattr(operation, "outputs", None):
             inner = _expand(operation, feeds, nodes)
         else:
-            inner = [_add(nodes, describe(operation, len(feeds)), feeds)] * len(made)
+            described = _described(operation, node.input_tensors, made)
+            inner = [_add(nodes, described, feeds)] * len(made)
         places.update({_key(t): place for t, place in zip(made, inner, strict=True)})
     return [places.get(_key(t), INPUT) for t in keras.tree.flatten(model.outputs)]
+
+
+def _described(operation, inputs, outputs):
+    described = describe(operation, len(inputs))
+    own = described["kind"] == "other" and isinstance(operation, keras.layers.Layer)
+    if own and linear_kernel(operation, inputs, outputs):
+        widths = {"width_in": inputs[0].shape[-1], "units": outputs[0].shape[-1]}
+        described |= {"kind": "kernel", "activation": "linear", **widths}
+    return described
 
 
 def _in_order(model, known):

@@ -6,6 +6,11 @@ import math
 import keras
 import numpy as np
 
+from keras_practices._core.model_layers import all_layers
+from keras_practices._core.randomness import restore_rng
+from keras_practices.measures.capture import without_noise
+from keras_practices.measures.capture import without_penalties
+from keras_practices.measures.layers import input_tensors
 from keras_practices.measures.side_state import loss_reader
 from keras_practices.measures.side_state import measure_losses
 
@@ -24,13 +29,48 @@ def measure_initial_loss(model, sample, rows=ROWS):
         rows: Rows to look at.
 
     Returns:
-        Dict with `data_loss`, `regularization_loss`, `rows`.
+        Dict with `data_loss`, `regularization_loss` (of weights), `rows`; where layers
+        have an `activity_regularizer`, also `activity_loss` and `activity_penalized`
+        (names of these layers).
     """
     data, penalty = measure_losses(model, *sample.head(rows), training=True)
     return {
         "data_loss": data,
         "regularization_loss": penalty,
         "rows": min(rows, sample.rows),
+        **_measure_activity_loss(model, sample.head(rows)[0]),
+    }
+
+
+def _measure_activity_loss(model, x):
+    penalized = [
+        layer
+        for layer in all_layers(model)
+        if getattr(layer, "activity_regularizer", None) is not None
+    ]
+    if not penalized:
+        return {}
+    inputs = input_tensors(x)
+
+    def added():
+        scope = keras.StatelessScope(collect_losses=True)
+        with restore_rng(), scope, without_noise(model), without_penalties(model):
+            model(inputs, training=True)
+            return sum(float(keras.ops.convert_to_numpy(loss)) for loss in model.losses)
+
+    everything = added()
+    # What layers add by themselves (`add_loss`) is part of the objective: taken off.
+    regularizers = [layer.activity_regularizer for layer in penalized]
+    try:
+        for layer in penalized:
+            layer.activity_regularizer = None
+        others = added()
+    finally:
+        for layer, regularizer in zip(penalized, regularizers, strict=True):
+            layer.activity_regularizer = regularizer
+    return {
+        "activity_loss": everything - others,
+        "activity_penalized": [layer.name for layer in penalized],
     }
 
 

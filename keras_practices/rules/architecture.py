@@ -22,7 +22,8 @@ def activation_missing(figures):
 
     What it sees: hidden dense and convolution layers without an activation that feed
     another such layer directly, or through layers that are linear too (dropout,
-    flatten, average pooling, batch normalisation). Deliberate bottlenecks (fewer
+    flatten, average pooling, batch normalisation). Layers of your own count where
+    they prove linear on made-up numbers. Deliberate bottlenecks (fewer
     units than what comes in and what goes out), depthwise and separable parts,
     branches that are merged and projections of embeddings are sound.
 

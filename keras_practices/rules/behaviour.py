@@ -5,6 +5,7 @@ import math
 from keras_practices.rules import thresholds
 from keras_practices.rules.catalogue import rule
 from keras_practices.rules.losses import NUMBER_LOSSES
+from keras_practices.rules.losses import PROBABILITIES
 from keras_practices.rules.outcome import kept_share
 from keras_practices.rules.outcome import learned
 
@@ -227,14 +228,18 @@ def loss_uphill(figures):
     Fix: put the minus sign back.
 
     Threshold: every small move towards the targets raises a loss that is below zero,
-    and right predictions raise it further. A loss above zero is not judged: for a
-    distance between pairs, 1 may mean "alike".
+    and right predictions raise it further. A loss above zero is judged for several
+    probabilities a row (masks, classes); for a distance between pairs, 1 may mean
+    "alike".
     """
+    outputs = {output["name"]: output for output in figures.get("outputs") or []}
     for name, behaviour in _behaviours(figures):
         value, best = behaviour.get("value"), behaviour.get("value_at_targets")
         if behaviour.get("decreases_towards_targets") is not False:
             continue
-        if value is None or best is None or not value < 0 or not best > value:
+        if value is None or best is None or not best > value:
+            continue
+        if not (value < 0 or _several_probabilities(outputs.get(name))):
             continue
         yield {
             "severity": "error",
@@ -243,9 +248,18 @@ def loss_uphill(figures):
             f"predictions and {best:.4g} for right ones: training drives the "
             f"predictions away from the targets.",
             "cause": "A minus sign is missing in the loss.",
-            "advice": "Return the negative of the loss: -ops.mean(…).",
+            "advice": "Return the negative of the loss, -ops.mean(…); of a score such "
+            "as the Dice coefficient return 1 - score.",
             "evidence": {"value": value, "value_at_targets": best},
         }
+
+
+def _several_probabilities(output):
+    if output is None or not output["shape"]:
+        return False
+    several = math.prod(n or 1 for n in output["shape"]) > 1
+    target = (output.get("target") or {}).get("kind")
+    return several and output["activation"] in PROBABILITIES and target != "numbers"
 
 
 def scores_in_probability_loss(output, behaviour):

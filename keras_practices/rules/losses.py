@@ -8,3 +8,5 @@ NUMBER_LOSSES = (
     "huber",
     "log_cosh",
 )
+# Activations whose values are probabilities.
+PROBABILITIES = ("softmax", "sigmoid", "hard_sigmoid")

@@ -4,12 +4,11 @@ from keras_practices.rules.behaviour import scores_in_probability_loss
 from keras_practices.rules.catalogue import rule
 from keras_practices.rules.loss_domains import outside_the_domain
 from keras_practices.rules.losses import NUMBER_LOSSES
+from keras_practices.rules.losses import PROBABILITIES
 
 SOURCE = "CS231n, Neural Networks Part 2: Losses; Goodfellow et al. 2016, section 6.2.2"
 
 CLASS_LOSSES = ("categorical_crossentropy", "sparse_categorical_crossentropy")
-# Activations whose values are probabilities.
-PROBABILITIES = ("softmax", "sigmoid", "hard_sigmoid")
 
 
 def _named(output):

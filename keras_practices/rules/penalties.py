@@ -17,13 +17,14 @@ SOURCE = "CS231n, Neural Networks Part 2: Regularization; Part 3: Sanity checks"
     source=SOURCE,
 )
 def regularization_dominates(figures):
-    """The weight penalty outweighs the loss of the data.
+    """The penalty of weights or activities outweighs the loss of the data.
 
     What it sees: the penalty before training beside the loss of guessing; after a
     poor training also a short trial at the same rate without penalties.
 
-    Why it matters: the steps shrink the weights instead of fitting the data. The
-    reported loss falls, since the penalty does, and accuracy stays behind.
+    Why it matters: the steps shrink the weights, or silence the units, instead of
+    fitting the data. The reported loss falls, since the penalty does, and accuracy
+    stays behind.
 
     Example: `L2(0.1)` on every layer of a convolutional network: a penalty of 123
     beside a loss of 2.3.
@@ -38,7 +39,8 @@ def regularization_dominates(figures):
     training did.
     """
     first = figures["initial_loss"]
-    penalty, data = first["regularization_loss"], first["data_loss"]
+    activity, data = first.get("activity_loss", 0.0), first["data_loss"]
+    penalty = first["regularization_loss"] + activity
     if not penalty or not math.isfinite(penalty) or not math.isfinite(data):
         return
     known = [first.get("chance"), figures.get("constant_loss")]
@@ -50,13 +52,14 @@ def regularization_dominates(figures):
     severity = "error" if trial is not None else _severity(figures, times)
     if severity is None:
         return
-    weights = (figures.get("model") or {}).get("regularized") or []
     evidence = {
         "regularization_loss": penalty,
         "data_loss": data,
         "loss of guessing": guessing,
     }
-    message = f"Before training the weight penalty is {penalty:.4g}, {times:.3g} times "
+    of_weights = penalty > 2 * activity
+    kind = "weight penalty" if of_weights else "penalty of the activities"
+    message = f"Before training the {kind} is {penalty:.4g}, {times:.3g} times "
     message += f"the loss of guessing ({guessing:.4g})."
     if trial is not None:
         evidence |= {"trial_loss": trial["last_loss"], "trial_steps": trial["steps"]}
@@ -67,13 +70,20 @@ def regularization_dominates(figures):
         )
     # A penalty of a tenth of the loss of guessing still shrinks what is not needed.
     less = 10 ** math.ceil(math.log10(max(10.0, 10 * times)))
+    if of_weights:
+        named = (figures.get("model") or {}).get("regularized") or []
+        cause = "The strength of kernel_regularizer is too large for so many weights."
+    else:
+        named = first["activity_penalized"]
+        cause = "The strength of activity_regularizer is too large for so many units."
+    example = "L2(1e-4)" if of_weights else "L1(1e-5)"
     yield {
         "severity": severity,
-        "subject": weights[0] if weights else "weight penalty",
+        "subject": named[0] if named else kind,
         "message": message,
-        "cause": "The strength of kernel_regularizer is too large for so many weights.",
+        "cause": cause,
         "advice": f"Divide the strength of the regularisers by {less:.0f}, for example "
-        f"keras.regularizers.L2(1e-4).",
+        f"keras.regularizers.{example}.",
         "evidence": evidence,
     }
 

@@ -66,6 +66,30 @@ def test_penalty_and_noise_are_kept_apart():
     assert found["rows"] == 16
 
 
+def test_penalties_of_activities_are_told_from_losses_that_a_layer_adds():
+    class Adds(layers.Layer):
+        def call(self, x):
+            self.add_loss(7.0 + 0 * keras.ops.sum(x))
+            return x
+
+    penalized = layers.Dense(
+        2, kernel_initializer="ones", activity_regularizer="l1", name="code"
+    )
+    inner = keras.Sequential([keras.Input((3,)), penalized], name="inner")
+    model = keras.Sequential(
+        [keras.Input((3,)), inner, Adds(), layers.Dense(1, kernel_regularizer="l2")]
+    )
+    model.compile("sgd", "mse")
+    sample = take_sample(X, NUMBERS)
+    found = measure_initial_loss(model, sample, rows=16)
+    sums = np.abs(sample.head(16)[0].astype("float64").sum(axis=1))
+    assert found["activity_loss"] == pytest.approx(0.01 * 2 * sums.mean(), rel=1e-4)
+    assert found["activity_penalized"] == ["code"]
+    assert penalized.activity_regularizer is not None
+    plain = zero_model(1, "linear", "mse")
+    assert "activity_loss" not in measure_initial_loss(plain, sample)
+
+
 def test_no_chance_is_known_for_some():
     for head in (
         {"loss": "custom", "shape": [2]},

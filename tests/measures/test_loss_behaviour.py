@@ -66,8 +66,7 @@ def lost_minus(y, p):
 
 
 def alike_is_one(y, p):
-    """A distance between pairs: 1 stands for "alike", so 0 is right for 1."""
-    y = ops.cast(y, p.dtype)
+    y = ops.cast(y, p.dtype)  # of a pair: 1 stands for "alike", so 0 is right for 1
     return ops.mean(y * p**2 + (1 - y) * ops.square(ops.relu(1 - p)))
 
 
@@ -246,11 +245,15 @@ def test_the_rules_on_measured_losses():
     assert codes(softmax_again, ONE_HOT, 5, "linear") == []
     assert codes(over_batch, ONE_HOT, 5, "softmax") == ["loss-reduction"]
     assert codes(lost_minus, ONE_HOT, 5, "softmax") == ["loss-uphill"]
+    dice = keras.losses.Dice(axis=-1)
+    assert codes(lambda y, p: 1 - dice(y, p), ONE_HOT, 5, "softmax") == ["loss-uphill"]
+    assert codes(dice, ONE_HOT, 5, "softmax") == []
     broadcast = ["prediction-target-broadcast"]
     assert codes(Squares(), NUMBERS[:, 0], 1, "linear") == broadcast
     assert codes("mse", CLASSES[:, None], 5, "softmax") == broadcast
     assert codes(quantiles, NUMBERS, 3, "linear") == []
     assert codes(alike_is_one, YES_NO, 1, "softplus") == []
+    assert codes(alike_is_one, YES_NO, 1, "sigmoid") == []
     assert codes(lambda y, p: ops.mean(p), NUMBERS, 1, "linear") == []
 
 

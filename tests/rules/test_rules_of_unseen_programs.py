@@ -372,3 +372,12 @@ def test_a_penalty_that_took_the_weights(strength, course, last_loss, expected):
     run = training(last_loss=last_loss, regularization_losses=course)
     figures = behaving.penalty(strength, **run)
     assert severities("regularization-dominates", figures) == expected
+
+
+@pytest.mark.parametrize(("size", "expected"), [(0.1, []), (8.0, ["warning"])])
+def test_a_penalty_of_activities(size, expected):
+    figures = behaving.penalty(0.01, **training(last_loss=2.2))
+    figures["initial_loss"] |= {"activity_loss": size, "activity_penalized": ["code"]}
+    assert severities("regularization-dominates", figures) == expected
+    found = CATALOGUE["regularization-dominates"](figures)
+    assert all("activity_regularizer" in one.cause for one in found)
