@@ -130,7 +130,14 @@ def run_backend(name, backend, marks=None):
     outcome = Outcome(name)
     with tempfile.TemporaryDirectory(prefix="kp-suite-") as folder:
         report = os.path.join(folder, "junit.xml")
-        environment = {"XLA_FLAGS": XLA_FLAGS, **os.environ, "KERAS_BACKEND": backend}
+        # Tests make the same small networks many times over: JAX compiles each once.
+        cache = {
+            "JAX_COMPILATION_CACHE_DIR": os.path.join(folder, "compiled"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        }
+        flags = {"XLA_FLAGS": XLA_FLAGS}
+        environment = {**flags, **cache, **os.environ, "KERAS_BACKEND": backend}
         arguments = ["tests", *([] if marks is None else ["-m", marks])]
         run_pytest(outcome, sys.executable, arguments, ROOT, report, **environment)
     return outcome

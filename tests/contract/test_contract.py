@@ -35,7 +35,10 @@ LAYERS = pytest.mark.parametrize("name", parts.LAYERS)
 # a compiler of C++ that a machine need not have.
 COMPILES = keras.backend.backend() != "torch" or "COMPILE_ON_TORCH" in os.environ
 # Raised inside PyTorch 2.13 when it compiles.
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning"),
+]
 
 
 @pytest.mark.once
