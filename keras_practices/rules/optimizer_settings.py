@@ -1,5 +1,7 @@
 """Rules about the settings of the optimizer, as they are read off it."""
 
+import math
+
 from keras_practices.rules import thresholds
 from keras_practices.rules.behaviour import uphill_optimizer
 from keras_practices.rules.catalogue import rule
@@ -159,12 +161,22 @@ def _early_average(settings, figures):
         # Curves are of the weights in training: that they fell says nothing.
         "severity": "error",
         "subject": "ema_momentum",
-        "message": f"With ema_momentum={momentum:g} the weights that fit leaves after "
-        f"{steps} steps are to {100 * share:.0f} % those it began with.",
-        "cause": "The average of the weights forgets more slowly than training lasts.",
-        "advice": f"Set ema_momentum={1 - 10 / steps:.4g}, or train longer.",
+        "message": f"When fit ends after {steps} steps, the model is to "
+        f"{100 * share:.0f} % the untrained one: ema_momentum={momentum:g} forgets too "
+        f"slowly.",
+        "cause": "With use_ema, fit ends by putting the average of the weights in "
+        "their place. The curves are of the weights in training and do not show it.",
+        "advice": f"Set ema_momentum={_rounded(steps)}, an average over about a tenth "
+        f"of the steps, or leave use_ema out.",
         "evidence": {"ema_momentum": momentum, "steps": steps, "share": share},
     }
+
+
+def _rounded(steps):
+    """The momentum of an average over a tenth of the steps, to one digit."""
+    rest = min(10 / steps, 0.9)
+    digits = math.ceil(-math.log10(rest))
+    return f"{1 - round(rest, digits):.{digits}f}"
 
 
 def _finding(severity, name, value, words, advice):

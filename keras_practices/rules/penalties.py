@@ -58,9 +58,9 @@ def regularization_dominates(figures):
         "loss of guessing": guessing,
     }
     of_weights = penalty > 2 * activity
-    kind = "weight penalty" if of_weights else "penalty of the activities"
+    kind = "weight penalty" if of_weights else "penalty of layer outputs"
     message = f"Before training the {kind} is {penalty:.4g}, {times:.3g} times "
-    message += f"the loss of guessing ({guessing:.4g})."
+    message += f"the loss of guessing, that of one answer for all ({guessing:.4g})."
     if trial is not None:
         evidence |= {"trial_loss": trial["last_loss"], "trial_steps": trial["steps"]}
         message = message[:-1] + (
