@@ -155,7 +155,7 @@ def interval(ours, theirs):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=30)
+    parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--points", type=int, default=500, help="of the mark")
     parser.add_argument("--others", action="store_true")
