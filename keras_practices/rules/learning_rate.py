@@ -5,11 +5,13 @@ import math
 from keras_practices.rules import thresholds
 from keras_practices.rules.catalogue import rule
 from keras_practices.rules.curves import losses_of_guessing
+from keras_practices.rules.outcome import got_nowhere
 from keras_practices.rules.outcome import kept_of_guessing
 from keras_practices.rules.outcome import kept_share
 from keras_practices.rules.outcome import learned
 
 RATES = "CS231n, Neural Networks Part 3: Ratio of weights:updates, loss function"
+_MIN_STEPS = thresholds.TRIAL_MIN_STEPS
 
 
 @rule("learning-rate-too-high", stage="during", needs=("training",), source=RATES)
@@ -20,7 +22,8 @@ def learning_rate_too_high(figures):
     of the rate, noise and penalties off. When a few dozen such steps end lower than
     the whole training did, and as many at the own rate do not, the rate is too high.
     Where no trial tells: updates of more than a tenth of the weights while the loss
-    does not fall, or a smoothed loss far above its start on the way.
+    does not fall, a smoothed loss far above its start on the way, or units that died
+    in a training that led nowhere.
 
     Why it matters: too long steps jump over the valley: the loss is erratic, rises,
     or ends in NaN; ReLU units die on the way.
@@ -79,6 +82,8 @@ def _judge(figures, *, higher):
         return
     if figures.get("class_weighted"):
         trials = None  # they know nothing of these weights
+    elif trials and max(trial["steps"] for trial in trials) < _MIN_STEPS:
+        trials = None  # the time did not do
     if higher and (faded := _from_schedule(training, trials, reached)) is not None:
         yield faded
         return
@@ -90,6 +95,8 @@ def _judge(figures, *, higher):
         found = _from_ratio(figures, start, reached, higher)
     if found is None and not higher:
         found = _from_curve(figures, trials or [])
+    if found is None and not higher and not trials:
+        found = _from_units(figures)
     if found is not None:
         yield found
 
@@ -123,7 +130,7 @@ def _from_trials(figures, trials, reached, higher):
     best = min(trials, key=lambda t: _end(t))
     if (best["factor"] > 1) != higher or best["factor"] == 1.0:
         return None
-    if best["steps"] < thresholds.TRIAL_MIN_STEPS:
+    if best["steps"] < _MIN_STEPS:
         return None
     start, floor = own["first_loss"], training["floor"] or 0.0
     guess, kept_training = _guess_and_kept(figures, start, reached)
@@ -260,6 +267,31 @@ def _from_curve(figures, trials):
         "advice": f"Set learning_rate={rate / 10:.2g}.",
         "evidence": {"highest_loss": highest, "learning_rate": rate},
     }
+
+
+def _from_units(figures):
+    """Units that were alive before a training that led nowhere."""
+    if not got_nowhere(figures):
+        return None
+    before = figures.get("layers_before") or {}
+    rate = figures["training"]["learning_rate"]
+    for name, layer in (figures.get("layers") or {}).items():
+        share = layer.get("inactive", 0)
+        at_start = before.get(name, {}).get("inactive", 1)
+        if share < thresholds.DEAD_SHARE_ERROR or not rate or rate <= 0:
+            continue
+        if at_start > thresholds.DEAD_SHARE_WARNING:
+            return None  # what is dead behind it may follow from it
+        return {
+            "severity": "warning",
+            "subject": "optimizer",
+            "message": f"Before training {at_start:.0%} of the units of {name} were "
+            f"zero on every row, after it {share:.0%}, and nothing was learned.",
+            "cause": "The learning rate is too high: long steps threw them off.",
+            "advice": f"Set learning_rate={rate / 10:.2g}.",
+            "evidence": {"inactive": share, "before": at_start, "learning_rate": rate},
+        }
+    return None
 
 
 def _end(trial):

@@ -265,3 +265,23 @@ def test_dead_units_at_the_start_and_on_the_way():
     assert len(run("dead-units", units(0.6, before=0.0, run=stuck))) == 1
     assert run("dead-units", units(0.5, before=0.0, run=stuck)) == []
     assert run("dead-units", units(1.0, rows=31)) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "steps", "expected"),
+    [
+        (0.1, 0.95, 1, ["warning"]),
+        (0.1, 0.95, None, ["warning"]),
+        (0.1, 0.5, 1, []),
+        (0.95, 0.95, 1, []),  # dead from the beginning
+        (0.1, 0.95, 50, []),  # trials that took their steps know better
+    ],
+)
+def test_units_that_died_where_no_trial_tells(before, after, steps, expected):
+    ends = {"d10": 2.3, "x1": 2.3, "x10": 2.3}
+    figures = rates(2.3, None if steps is None else ends)
+    for trial in figures.get("rate_trials") or []:
+        trial["steps"] = steps
+    figures["layers"] = {"hidden": {"inactive": after}}
+    figures["layers_before"] = {"hidden": {"inactive": before}}
+    assert [one.severity for one in run("learning-rate-too-high", figures)] == expected
