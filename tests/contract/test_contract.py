@@ -38,6 +38,8 @@ COMPILES = keras.backend.backend() != "torch" or "COMPILE_ON_TORCH" in os.enviro
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Dynamo detected a call to a:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Torchinductor does not support:UserWarning"),
 ]
 
 
