@@ -183,7 +183,7 @@ def diagnose(
         facts=facts,
         select=select,
         ignore=ignore,
-        budget_seconds=budget_seconds / 2,
+        budget_seconds=0.35 * budget_seconds,
         owner="diagnose",
         # A line each is for `check`: `fit` prints its own.
         verbose="auto" if fit_kwargs.get("verbose", "auto") else 0,
@@ -211,8 +211,8 @@ def diagnose(
         initial,
         result,
         batch_size=figures["fit"]["batch_size"],
-        # A tenth is left for what is not timed; the trials that decide get a quarter.
-        seconds=max(0.25 * budget_seconds, 0.9 * budget_seconds - spent),
+        # A tenth is left for what is not timed; the trials decide, and take their part.
+        seconds=max(0.4 * budget_seconds, 0.9 * budget_seconds - spent),
     )
     report = _report_of(
         result, monitor.record, f"Diagnosis of {model.name}", select, ignore

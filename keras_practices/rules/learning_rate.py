@@ -82,11 +82,11 @@ def _judge(figures, *, higher):
         return
     if figures.get("class_weighted"):
         trials = None  # they know nothing of these weights
-    elif trials and max(trial["steps"] for trial in trials) < _MIN_STEPS:
-        trials = None  # the time did not do
     if higher and (faded := _from_schedule(training, trials, reached)) is not None:
         yield faded
         return
+    if trials and not any(map(_tells, trials)):
+        trials = None  # the time did not do
     if trials:
         found = _from_trials(figures, trials, reached, higher)
         if found is None and higher and _stands_still(training, trials):
@@ -99,6 +99,12 @@ def _judge(figures, *, higher):
         found = _from_units(figures)
     if found is not None:
         yield found
+
+
+def _tells(trial):
+    """True for a trial at another rate that was not cut short by the time."""
+    whole = trial["steps"] >= _MIN_STEPS or not math.isfinite(trial["last_loss"])
+    return whole and trial["factor"] != 1.0
 
 
 def _from_schedule(training, trials, reached):
