@@ -153,6 +153,12 @@ class WatchedFunction:
             return None
         return max(0.0, statistics.median(sampled) - statistics.median(plain))
 
+    @property
+    def sample_ratio(self):
+        """What a sample adds to a plain step, as its multiple; None while not known."""
+        extra, plain = self.seconds_a_sample, self._timed[False]
+        return None if extra is None else extra / max(statistics.median(plain), 1e-9)
+
     def __call__(self, *args):
         """Takes one step; arguments and result are those of Keras's function."""
         if not self.of_this_fit():

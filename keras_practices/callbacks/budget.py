@@ -1,20 +1,24 @@
 """What a monitor has cost so far, and whether it can afford more."""
 
 import contextlib
+import math
 import time
 
 # Seconds that the monitor may take before its share of the time counts: what it does
 # once an epoch is not left out of a training of seconds, and neither are the first
 # samples, which show most diseases.
 GRACE_SECONDS = 0.5
-GRACE_OF_SAMPLES = 0.1
+GRACE_OF_SAMPLES = 0.05
+# Part of the allowed share that goes into samples; the rest is for what comes at every
+# step and once an epoch.
+SAMPLES_PART = 0.5
 
 
 class Budget:
     """Counts the monitor's own seconds beside those of the training.
 
     Args:
-        overhead: Float in (0, 1]. Largest share of the time.
+        overhead: Float in (0, 1]. Largest share of the time; 1 is no limit.
 
     Attributes:
         compile_seconds: Seconds of compilation, once in a training and no part of
@@ -80,6 +84,15 @@ class Budget:
     def affords_samples(self):
         """True while steps may be sampled as often as was asked for."""
         return self._within(GRACE_OF_SAMPLES)
+
+    @property
+    def steps_a_sample(self):
+        """Steps from one sample to the next that pay for it, 0 while all is free."""
+        ratio = self._function.sample_ratio if self._function else None
+        free = self._overhead == 1 or self.spent <= GRACE_OF_SAMPLES
+        if ratio is None or free:
+            return 0
+        return math.ceil(ratio / (SAMPLES_PART * self._overhead))
 
     def _within(self, grace):
         return self.spent <= grace + self._overhead * self.elapsed

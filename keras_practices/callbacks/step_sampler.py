@@ -120,6 +120,8 @@ class StepSampler:
         gap = min(self._every, max(1, self.steps))
         if not self._budget.affords_samples:
             gap = max(gap, SHED * self._every)
+        elif gap == self._every:
+            gap = max(gap, self._budget.steps_a_sample)
         return self.steps + gap - 1
 
     # --- epochs ----------------------------------------------------------------

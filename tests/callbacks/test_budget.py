@@ -27,6 +27,7 @@ class Function:
     """What a budget asks of a watched train function."""
 
     seconds, compile_seconds, samples, seconds_a_sample = 0.0, 0.0, 0, None
+    sample_ratio = None
 
 
 def test_time_inside_is_spent_and_compilation_is_apart(clock):
@@ -105,3 +106,20 @@ def test_samples_are_given_up_before_what_is_done_once_an_epoch(clock):
     assert (budget.affords_samples, budget.affordable) == (False, True)
     clock.now += 100
     assert budget.affords_samples
+
+
+@pytest.mark.parametrize(
+    ("ratio", "spent", "steps"),
+    [
+        (None, 1.0, 0),
+        (0.3, GRACE_OF_SAMPLES, 0),
+        (0.3, 1.0, 30),  # 0.3 of a step, spread over 30, is 1 %: half of 2 %
+        (0.001, 1.0, 1),
+    ],
+)
+def test_samples_take_half_of_the_share(clock, ratio, spent, steps):
+    budget, function = Budget(0.02), Function()
+    assert budget.steps_a_sample == 0
+    budget.watch(function)
+    function.sample_ratio, function.seconds = ratio, spent
+    assert budget.steps_a_sample == steps

@@ -114,7 +114,7 @@ def test_inside_lookahead_and_saved_in_the_midst(tmp_path):
 @pytest.mark.parametrize("first", [False, True])
 def test_beside_the_monitor(first, tmp_path):
     model, schedule = linear(OPTIMIZERS["plain"]()), MomentumSchedule(CYCLE)
-    callbacks = [schedule, TrainingMonitor(tmp_path, every=4)]
+    callbacks = [schedule, TrainingMonitor(tmp_path, every=4, overhead=1.0)]
     fit(model, callbacks if first else callbacks[::-1])
     np.testing.assert_allclose(values(model), by_hand("plain", 8), rtol=2e-4)
     assert model.train_function is None

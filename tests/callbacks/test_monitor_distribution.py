@@ -157,7 +157,7 @@ def train(folder, epochs, pause):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(0.01), "mse")
     model.set_weights([np.ones((4, 1)), np.ones(1)])
-    callbacks = [TrainingMonitor(folder, every=2), Slow()]
+    callbacks = [TrainingMonitor(folder, every=2, overhead=1.0), Slow()]
     arguments = {"shuffle": False, "epochs": epochs, "verbose": 0}
     model.fit(x, y, batch_size=4, callbacks=callbacks, **arguments)
 """

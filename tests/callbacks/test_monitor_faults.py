@@ -58,7 +58,7 @@ def test_a_sampled_step_that_does_not_compile_is_taken_plainly(
         raise MemoryError("too large a graph")
 
     monkeypatch.setattr(StepFigures, place, fails)
-    monitor = TrainingMonitor(every=1)
+    monitor = TrainingMonitor(every=1, overhead=1.0)
     with pytest.warns(KerasPracticesWarning, match="too large a graph") as caught:
         fit_as_alone(monitor, epochs=2, fresh=True)
     ours = [one for one in caught if one.category is KerasPracticesWarning]
@@ -108,7 +108,7 @@ def test_an_error_of_the_model_is_raised_as_without_the_monitor():
         def on_epoch_begin(self, epoch, logs=None):
             self.model.layers[0].wrong = True
 
-    monitor = TrainingMonitor(every=1)
+    monitor = TrainingMonitor(every=1, overhead=1.0)
     texts = []
     for callbacks in ([], [monitor]):
         keras.utils.clear_session(free_memory=False)
@@ -189,7 +189,7 @@ def test_nan_everywhere(tmp_path):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk_is_one_warning(tmp_path):
     (tmp_path / "record.jsonl").symlink_to("/dev/full")
-    monitor = TrainingMonitor(tmp_path, probe=(X, Y), every=1)
+    monitor = TrainingMonitor(tmp_path, probe=(X, Y), every=1, overhead=1.0)
     with pytest.warns(KerasPracticesWarning, match="No space left") as caught:
         fit_as_alone(monitor, epochs=2)
     ours = [one for one in caught if one.category is KerasPracticesWarning]
@@ -241,7 +241,9 @@ def test_events_that_cannot_be_written_are_one_warning(tmp_path, monkeypatch):
             pass
 
     monkeypatch.setattr(training_monitor, "EventWriter", Writer)
-    monitor = TrainingMonitor(tmp_path, tensorboard=tmp_path / "events", every=1)
+    monitor = TrainingMonitor(
+        tmp_path, tensorboard=tmp_path / "events", every=1, overhead=1.0
+    )
     with pytest.warns(KerasPracticesWarning, match="without the TensorBoard") as caught:
         fit_as_alone(monitor, epochs=3)
     ours = [one for one in caught if one.category is KerasPracticesWarning]

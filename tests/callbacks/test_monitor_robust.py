@@ -156,7 +156,7 @@ def test_a_patched_layer_and_model_keep_their_patches():
     for part, name in ((model.layers[0], "call"), (model, "reset_metrics")):
         part.__dict__[name] = counted(getattr(part, name), calls)
     patches = model.layers[0].__dict__["call"], model.__dict__["reset_metrics"]
-    fit(model, TrainingMonitor(every=1))
+    fit(model, TrainingMonitor(every=1, overhead=1.0))
     assert model.layers[0].__dict__["call"] is patches[0]
     assert model.__dict__["reset_metrics"] is patches[1]
     assert {"call", "reset_metrics"} <= set(calls)
@@ -291,7 +291,7 @@ def test_after_a_fit_that_broke_off_all_goes_on(place, backend, tmp_path):
 
 @pytest.mark.parametrize("first", ["completed", "broken off"])
 def test_compile_between_two_fits(first):
-    model, monitor = linear_model(), TrainingMonitor(every=1)
+    model, monitor = linear_model(), TrainingMonitor(every=1, overhead=1.0)
     if first == "completed":
         fit(model, monitor)
     else:
@@ -362,7 +362,9 @@ def test_a_second_fit_compiles_nothing_anew(backend, monitors):
     kind = type("Counts", (Counts,), {})
     model = keras.Sequential([keras.Input((4,)), kind(), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
-    watchers = [TrainingMonitor(probe=(X, Y), every=1) for _ in range(monitors)]
+    watchers = [
+        TrainingMonitor(probe=(X, Y), every=1, overhead=1.0) for _ in range(monitors)
+    ]
     built = []
 
     def fit_and_count():

@@ -51,7 +51,7 @@ def descent(model, rate_of, epochs=1):
 
 
 def test_losses_and_updates_are_those_of_numpy():
-    model, monitor = linear_model(), TrainingMonitor(every=1)
+    model, monitor = linear_model(), TrainingMonitor(every=1, overhead=1.0)
     losses, updates = descent(model, lambda step: 0.1, epochs=2)
     fit(model, monitor, epochs=2)
     epochs, found = monitor.record.curve("loss")
@@ -174,7 +174,10 @@ def test_several_steps_in_one_execution(backend):
 
 
 def test_a_loss_of_nan_is_recorded(tmp_path):
-    model, monitor = linear_model(), TrainingMonitor(tmp_path, every=1, probe=(X, Y))
+    model, monitor = (
+        linear_model(),
+        TrainingMonitor(tmp_path, every=1, overhead=1.0, probe=(X, Y)),
+    )
     model.layers[0].kernel.assign([[np.nan]] * 4)
     fit(model, monitor)
     assert not monitor.broken
@@ -232,7 +235,7 @@ def test_a_second_fit_is_a_second_record(tmp_path):
 
 def test_two_monitors_do_not_meet(tmp_path):
     one = TrainingMonitor(tmp_path / "one", probe=(X, Y))
-    two = TrainingMonitor(tmp_path / "two", every=1)
+    two = TrainingMonitor(tmp_path / "two", every=1, overhead=1.0)
     fit(linear_model(), one, two)
     assert one.record.curve("loss") == two.record.curve("loss")
     assert Record.load(tmp_path / "one").end["status"] == "completed"

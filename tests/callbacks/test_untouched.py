@@ -14,7 +14,7 @@ X = (RNG.normal(size=(40, 4)) + Y[:, None]).astype("float32")
 WATCHERS = {
     "sanity": lambda: SanityCheck(data=(X, Y)),
     "tiny": lambda: OverfitTinySubset(data=(X, Y), n=6, steps=5),
-    "monitor": lambda: TrainingMonitor(probe=(X, Y), every=2),
+    "monitor": lambda: TrainingMonitor(probe=(X, Y), every=2, overhead=1.0),
 }
 
 

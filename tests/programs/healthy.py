@@ -1,5 +1,6 @@
 """Programs that are all right: a report must be silent about every one of them."""
 
+from faulty_inside import SOUND
 from healthy_columns import COLUMNS
 from healthy_custom import CUSTOM
 from healthy_fits import FITS
@@ -8,4 +9,4 @@ from healthy_optimizers import OPTIMIZERS
 from healthy_sequences import SEQUENCES
 from healthy_tables import TABLES
 
-HEALTHY = [*TABLES, *COLUMNS, *IMAGES, *SEQUENCES, *CUSTOM, *OPTIMIZERS, *FITS]
+HEALTHY = [*TABLES, *COLUMNS, *IMAGES, *SEQUENCES, *CUSTOM, *OPTIMIZERS, *FITS, *SOUND]
