@@ -22,13 +22,13 @@ import time
 import xml.etree.ElementTree
 
 BACKENDS = ("tensorflow", "jax", "torch")
-# Name, backend and marks. Tests for which one backend does run on the fastest. The
-# longest part comes first, so that two processes end at about the same time.
+# Name, backend and marks. Tests for which one backend does run on the fastest. Longer
+# parts come first, so that two processes end at about the same time.
 PARTS = (
     ("jax", "jax", "not once"),
     ("tensorflow", "tensorflow", "not once"),
-    ("torch", "torch", "not once"),
     ("once", "torch", "once"),
+    ("torch", "torch", "not once"),
 )
 # Half of the time goes to compiling programs that then run a few steps. XLA need not
 # optimise what it makes of them; the operations and their order stay the same.

@@ -42,6 +42,7 @@ def test_pitch_agrees_with_librosa():
     assert found.max() < 0.5 / (SAMPLES - 600)
 
 
+@pytest.mark.once
 def test_what_would_fold_back_is_left_out():
     found = changed(PitchShift(12, FRAME), tones([0.37, 0.1]))
     loudness = amplitudes(found[:, INNER])
@@ -49,6 +50,7 @@ def test_what_would_fold_back_is_left_out():
     assert abs(loudness[1] - 1) < 0.05
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("semitones", [-7, 7])
 def test_sounds_begin_and_end_where_they_did(semitones):
     found = changed(PitchShift(semitones, 256), burst(600, 1800))[0]

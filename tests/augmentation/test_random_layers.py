@@ -119,6 +119,7 @@ def test_mixed_precision(name):
 
 
 @every_layer
+@pytest.mark.once
 def test_whole_numbers_become_floats(name):
     x = np.ones((2, *LAYERS[name][1]), "int32")
     for training in (True, False):

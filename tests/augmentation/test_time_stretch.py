@@ -25,6 +25,7 @@ def test_pitch_and_loudness_stay(rate):
     assert abs(amplitudes(inner) - 1).max() < 0.05
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("rate", [0.5, 0.8, 1.3, 2.0])
 def test_sounds_begin_and_end_where_they_should(rate):
     found = changed(TimeStretch(rate, 256), burst(600, 1800))[0]
@@ -70,6 +71,7 @@ def test_a_waveform_shorter_than_a_frame():
     np.testing.assert_allclose(found, tones()[:, :100], atol=1e-3)
 
 
+@pytest.mark.once
 def test_silence_stays_silent():
     assert (changed(TimeStretch(0.7, 64), np.zeros((2, 300), "float32")) == 0).all()
 

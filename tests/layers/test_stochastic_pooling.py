@@ -73,6 +73,7 @@ def test_zeros_give_zeros():
         np.testing.assert_array_equal(ops.convert_to_numpy(found), inputs[:, :2, :2])
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("size", [5, 6, 7])
 @pytest.mark.parametrize(("pool", "strides"), [(2, 2), (3, 2), (2, 3)])
 @pytest.mark.parametrize("padding", ["valid", "same"])
