@@ -159,6 +159,7 @@ class CallTap:
         self._rate = _reader(rate)
         self._mean = LossMean(trackers)
         self._count = None
+        self._at_once = False
         self._traced = not model.run_eagerly
         self._spread = model.distribute_strategy.num_replicas_in_sync > 1
 
@@ -173,11 +174,19 @@ class CallTap:
         if touched and self._mean.trackers:
             base = _total_and_count(self._mean.trackers[0])
             self._mean.begin(base[1])
-        return args, self._rate(), base
+        return args, self._read(self._rate()), base
+
+    def _read(self, scalar):
+        """A float where nothing is waited for: a tensor is read best while hot."""
+        known = self._at_once and scalar is not None
+        return float(scalar) if known else scalar
 
     def after(self, result):
         """Returns `(loss in the logs, its weight, whether that is the epoch's)`."""
         mean, loss = self._mean, result.get("loss")
+        if mean.settled and self._count is None:
+            # A step on the processor is done when its function returns.
+            self._at_once = isinstance(loss, tf.Tensor) and "CPU" in loss.device
         if not mean.settled:
             states = [_total_and_count(tracker) for tracker in mean.trackers]
             total, count = states[0]
@@ -185,6 +194,7 @@ class CallTap:
                 loss = total / count
             known = None if loss is None else float(loss)
             return loss, mean.look(known, states), True
+        loss = self._read(loss)
         if not mean.trackers:
             return loss, None, False
         if self._spread:
@@ -193,7 +203,7 @@ class CallTap:
             return total / count if count else loss, count, True
         if self._count is None:
             self._count = _reader(mean.trackers[0].count)
-        return loss, self._count(), True
+        return loss, self._read(self._count()), True
 
     def again(self, given, error):
         """Returns arguments to repeat a call with, None where a step was run."""

@@ -160,7 +160,8 @@ class CallTap:
         """Returns `(loss in the logs, its weight, whether that is the epoch's)`."""
         mean, loss = self._mean, result.get("loss")
         if isinstance(loss, torch.Tensor):
-            loss = loss.detach()  # the graph of the step is not kept alive
+            # The graph of the step is not kept alive, and what is there is read hot.
+            loss = loss.detach() if loss.is_cuda else float(loss.detach())
         if not mean.settled:
             known = None if loss is None else float(loss)
             states = [_total_and_count(tracker) for tracker in mean.trackers]
