@@ -247,8 +247,7 @@ def measure(arguments, bench, makers, names):
     order, shuffled = list(first), random.Random(0)
     # The first round is left out: on TensorFlow something is still compiled in it.
     for number in range(arguments.rounds + 1):
-        # Equal models differ by some percent with the places of their arrays in memory:
-        # each variant trains another one in each round.
+        # Two equal models may differ by some percent: none belongs to one variant.
         place = number % len(models)
         carried = dict(zip(names, models[place:] + models[:place], strict=True))
         shuffled.shuffle(order)

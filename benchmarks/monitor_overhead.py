@@ -3,9 +3,10 @@
     python benchmarks/monitor_overhead.py --backend jax torch --model mlp convnet
     python benchmarks/monitor_overhead.py --backend jax --long 100000
 
-For each backend and model one process trains one model for each variant, from the same
-weights. In each round all are fitted together, twenty steps of one, then of the next,
-in an order shuffled anew (`turns.py`): a machine that slows down for a while slows all.
+For each backend and model one process trains as many equal models as there are
+variants; in each round a variant has another one of them. In each round all are fitted
+together, twenty steps of one, then of the next, in an order shuffled anew (`turns.py`):
+a machine that slows down for a while slows all.
 The time of a fit is divided by the mean of the two bare fits of its round. Printed are
 the median of these ratios and their quartiles; `bare again` shows how far two equal
 fits lie apart. CPU time is that of all threads. A first round is left out.

@@ -159,7 +159,7 @@ class CallTap:
         self._rate = _reader(rate)
         self._mean = LossMean(trackers)
         self._count = None
-        self._at_once = False
+        self._at_once = None
         self._traced = not model.run_eagerly
         self._spread = model.distribute_strategy.num_replicas_in_sync > 1
 
@@ -184,7 +184,7 @@ class CallTap:
     def after(self, result):
         """Returns `(loss in the logs, its weight, whether that is the epoch's)`."""
         mean, loss = self._mean, result.get("loss")
-        if mean.settled and self._count is None:
+        if mean.settled and self._at_once is None:
             # A step on the processor is done when its function returns.
             self._at_once = isinstance(loss, tf.Tensor) and "CPU" in loss.device
         if not mean.settled:

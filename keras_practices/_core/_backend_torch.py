@@ -161,7 +161,8 @@ class CallTap:
         mean, loss = self._mean, result.get("loss")
         if isinstance(loss, torch.Tensor):
             # The graph of the step is not kept alive, and what is there is read hot.
-            loss = loss.detach() if loss.is_cuda else float(loss.detach())
+            loss = loss.detach()
+            loss = float(loss) if loss.device.type == "cpu" else loss
         if not mean.settled:
             known = None if loss is None else float(loss)
             states = [_total_and_count(tracker) for tracker in mean.trackers]

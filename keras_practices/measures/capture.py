@@ -133,7 +133,7 @@ def without_penalties(model):
         None.
     """
     # Where Keras collects them for `model.losses`; what the model adds by itself
-    # (`add_loss`, activity regularisers) is part of its objective and stays.
+    # (`add_loss`, activity regularisers) stays where the scope collects losses.
     model.__dict__["_get_regularization_losses"] = list
     try:
         yield

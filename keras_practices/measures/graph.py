@@ -31,7 +31,8 @@ def measure_graph(model, sample=None):
     Returns:
         `{"graph": None}` for what cannot be read, else `{"graph": {"nodes": […],
         "source": "graph" or "calls", "depth": kernels on the longest path}}`. Each
-        node has what `describe` gives and `inputs` and `outputs` (places of other
+        node has what `describe` gives, `own` (True for a layer of the user's own that
+        proved linear) and `inputs` and `outputs` (places of other
         nodes in the list; -1 is an input of the model), `gives` (numbers of the
         model's outputs that it makes), `depth` (kernels on the longest path up to
         it) and `hidden` (another layer with weights comes after it).
@@ -79,7 +80,7 @@ def _described(operation, inputs, outputs):
     own = described["kind"] == "other" and isinstance(operation, keras.layers.Layer)
     if own and linear_kernel(operation, inputs, outputs):
         widths = {"width_in": inputs[0].shape[-1], "units": outputs[0].shape[-1]}
-        described |= {"kind": "kernel", "activation": "linear", **widths}
+        described |= {"kind": "kernel", "activation": "linear", "own": True, **widths}
     return described
 
 

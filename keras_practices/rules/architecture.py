@@ -53,6 +53,8 @@ def activation_missing(figures):
     else:
         severity = "warning" if outcome is None else "error"
     shown = ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
+    own = any(nodes[place].get("own") for place in missing)
+    own = ", in a layer of your own apply it in `call`" if own else ""
     what = "No hidden layer has an activation" if whole else "Without activation"
     yield {
         "severity": severity,
@@ -60,7 +62,7 @@ def activation_missing(figures):
         "message": f"{what}: {len(names)} of {figures['graph']['depth']} layers with a "
         f"kernel ({shown}) feed the next one linearly.",
         "cause": "Linear layers in a row are together one linear layer.",
-        "advice": f"Set activation='relu' in {shown}.",
+        "advice": f"Set activation='relu' in {shown}{own}.",
         "evidence": {"layers": names, "whole network": whole},
     }
 

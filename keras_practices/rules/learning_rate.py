@@ -11,7 +11,6 @@ from keras_practices.rules.outcome import kept_share
 from keras_practices.rules.outcome import learned
 
 RATES = "CS231n, Neural Networks Part 3: Ratio of weights:updates, loss function"
-_MIN_STEPS = thresholds.TRIAL_MIN_STEPS
 
 
 @rule("learning-rate-too-high", stage="during", needs=("training",), source=RATES)
@@ -103,8 +102,9 @@ def _judge(figures, *, higher):
 
 def _tells(trial):
     """True for a trial at another rate that was not cut short by the time."""
-    whole = trial["steps"] >= _MIN_STEPS or not math.isfinite(trial["last_loss"])
-    return whole and trial["factor"] != 1.0
+    whole = trial["steps"] >= thresholds.TRIAL_MIN_STEPS
+    blown_up = not math.isfinite(trial["last_loss"])
+    return (whole or blown_up) and trial["factor"] != 1.0
 
 
 def _from_schedule(training, trials, reached):
@@ -136,7 +136,7 @@ def _from_trials(figures, trials, reached, higher):
     best = min(trials, key=lambda t: _end(t))
     if (best["factor"] > 1) != higher or best["factor"] == 1.0:
         return None
-    if best["steps"] < _MIN_STEPS:
+    if best["steps"] < thresholds.TRIAL_MIN_STEPS:
         return None
     start, floor = own["first_loss"], training["floor"] or 0.0
     guess, kept_training = _guess_and_kept(figures, start, reached)
@@ -277,14 +277,14 @@ def _from_curve(figures, trials):
 
 def _from_units(figures):
     """Units that were alive before a training that led nowhere."""
-    if not got_nowhere(figures):
+    rate = figures["training"]["learning_rate"]
+    if not got_nowhere(figures) or not rate or rate <= 0:
         return None
     before = figures.get("layers_before") or {}
-    rate = figures["training"]["learning_rate"]
     for name, layer in (figures.get("layers") or {}).items():
         share = layer.get("inactive", 0)
         at_start = before.get(name, {}).get("inactive", 1)
-        if share < thresholds.DEAD_SHARE_ERROR or not rate or rate <= 0:
+        if share < thresholds.DEAD_SHARE_ERROR:
             continue
         if at_start > thresholds.DEAD_SHARE_WARNING:
             return None  # what is dead behind it may follow from it

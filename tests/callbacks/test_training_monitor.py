@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_practices.callbacks import TrainingMonitor
+from keras_practices.callbacks.budget import Budget
 from keras_practices.data import Split
 from keras_practices.errors import ArgumentTypeError
 from keras_practices.errors import ArgumentValueError
@@ -74,6 +75,14 @@ def test_samples_are_dense_first_and_then_regular():
     steps = [line["step"] for line in monitor.record.samples]
     # Each third step is the last of its epoch and is passed over.
     assert steps == [1, 2, 4, 8, 13, 19]
+
+
+def test_dear_samples_wait_for_the_steps_that_pay_for_them(monkeypatch):
+    monkeypatch.setattr(Budget, "steps_a_sample", 8)
+    model, monitor = linear_model(), TrainingMonitor(every=2, overhead=1.0)
+    fit(model, monitor, epochs=8)
+    steps = [line["step"] for line in monitor.record.samples]
+    assert steps == [1, 2, 10, 19]  # 18 is the last one of its epoch
 
 
 def test_without_a_probe_the_probe_is_left_out():

@@ -255,11 +255,11 @@ def test_pairs_of_steps_are_timed_and_few_are_kept(model, monkeypatch):
     assert function.seconds_a_sample >= 0
     assert function.seconds > 0
     function._timed = {True: [5.0, 7.0, 6.0], False: [2.0, 1.0, 30.0]}
-    assert function.seconds_a_sample == 4.0
+    assert (function.seconds_a_sample, function.sample_ratio) == (4.0, 2.0)
     function._timed = {True: [1.0], False: [2.0]}
     assert function.seconds_a_sample == 0.0
     function._timed = {True: [1.0], False: []}
-    assert function.seconds_a_sample is None
+    assert (function.seconds_a_sample, function.sample_ratio) == (None, None)
 
 
 def test_compilation_is_counted_once(model):

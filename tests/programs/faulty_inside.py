@@ -1,4 +1,4 @@
-"""Faulty programs whose mistake is inside a layer, a loss or an average of weights."""
+"""Mistakes inside a layer, a loss or an average of weights, and their repair."""
 
 import keras
 import numpy as np

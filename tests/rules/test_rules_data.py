@@ -345,6 +345,19 @@ def test_averages_that_forget_more_slowly_than_training_lasts(
     assert [one.severity for one in found] == expected
 
 
+@pytest.mark.parametrize("steps", [2, 11, 12, 64, 470, 5000])
+def test_the_momentum_advised_for_an_average_is_a_good_one(steps):
+    def judged(momentum):
+        settings = {"class": "Adam", "learning_rate": 1e-3, "scheduled": False}
+        settings["ema_momentum"] = momentum
+        figures = {"parts": {"optimizer": settings}, "fit": {"steps": steps}, **FINE}
+        return run("optimizer-settings", figures)
+
+    (found,) = judged(0.99999)
+    advised = float(found.advice.split("=")[1].split(",")[0])
+    assert judged(advised) == []
+
+
 def test_probabilities_of_any_layer_under_from_logits():
     """An average of two softmaxes is no softmax layer, yet adds up to 1."""
     head = output(activation=None, from_logits=True)
