@@ -1,12 +1,12 @@
-"""Mean and covariance in one pass, and the directions of largest variance."""
+"""Mean and covariance of rows that come in pieces, in one pass."""
 
 import numpy as np
 
 from keras_practices._core.validation import value_error
 
-# Rows are collected up to 8 MiB in float64: enough for the matrix product to be as
+# Rows are collected up to 16 MiB in float64: enough for the matrix product to be as
 # fast as on all rows at once, and small beside the covariance of an image.
-_CHUNK_VALUES = 2**20
+_CHUNK_VALUES = 2**21
 _CHUNK_ROWS = 2**14
 
 
@@ -19,7 +19,7 @@ class Moments:
     relative to the first row, so that a feature that never changes has a variance of
     exactly zero.
 
-    Memory: `8 * features ** 2` bytes and a chunk of 8 MiB, however many the rows.
+    Memory: `8 * features ** 2` bytes and a chunk of 16 MiB, however many the rows.
 
     Args:
         owner: Object or name that a message begins with.
@@ -36,8 +36,9 @@ class Moments:
         self._merged = 0
         self._filled = 0
         self._offset = np.zeros(features)
-        size = min(_CHUNK_ROWS, max(1, _CHUNK_VALUES // features))
-        self._chunk = np.empty((size, features))
+        self._size = min(_CHUNK_ROWS, max(1, _CHUNK_VALUES // features))
+        # One row more than are collected: see `_merge`.
+        self._chunk = np.empty((self._size + 1, features))
         # Only one triangle is kept up to date: half the work.
         self._scatter = np.zeros((features, features), order="F")
 
@@ -48,13 +49,20 @@ class Moments:
 
     def update(self, rows):
         """Takes in an array of shape `(rows, features)` of any dtype of numbers."""
+        if self._first is None and len(rows):
+            self._first = rows[0].astype("float64")
         start = 0
         while start < len(rows):
-            taken = min(len(rows) - start, len(self._chunk) - self._filled)
+            taken = min(len(rows) - start, self._size - self._filled)
             stop = self._filled + taken
-            self._chunk[self._filled : stop] = rows[start : start + taken]
+            with np.errstate(invalid="ignore"):
+                np.subtract(
+                    rows[start : start + taken],
+                    self._first,
+                    out=self._chunk[self._filled : stop],
+                )
             self._filled, start = stop, start + taken
-            if self._filled == len(self._chunk):
+            if self._filled == self._size:
                 self._merge()
 
     def finish(self):
@@ -77,10 +85,7 @@ class Moments:
         if not self._filled:
             return
         chunk = self._chunk[: self._filled]
-        if self._first is None:
-            self._first = chunk[0].copy()
         with np.errstate(invalid="ignore"):
-            chunk -= self._first
             mean = chunk.mean(axis=0)
         if not np.isfinite(mean).all():
             bad = f"NaN or infinite values among rows {self._merged} to {self.rows}"
@@ -88,47 +93,17 @@ class Moments:
         chunk -= mean
         before, rows = self._merged, self.rows
         step = mean - self._offset
+        # The distance of the two means counts as one more row: a product less.
+        self._chunk[self._filled] = np.sqrt(before * self._filled / rows) * step
         # The transposed chunk is in the order that BLAS reads: nothing is copied, and
         # the sum is written where it stands.
         self._scatter = blas.dsyrk(
-            1.0, chunk.T, beta=1.0, c=self._scatter, lower=1, overwrite_c=1
+            1.0,
+            self._chunk[: self._filled + 1].T,
+            beta=1.0,
+            c=self._scatter,
+            lower=1,
+            overwrite_c=1,
         )
-        if before:
-            self._scatter = blas.dsyr(
-                before * len(chunk) / rows,
-                step,
-                a=self._scatter,
-                lower=1,
-                overwrite_a=1,
-            )
         self._offset += step * (len(chunk) / rows)
         self._merged, self._filled = rows, 0
-
-
-def principal_axes(covariance, count=None):
-    """Returns the directions of largest variance, largest first.
-
-    Args:
-        covariance: Float64 array `(features, features)`, lower triangle; overwritten.
-        count: How many are wanted, or None for all.
-
-    Returns:
-        `(variances, axes)` of shapes `(count,)` and `(count, features)`. Variances
-        that float64 cannot tell from zero are zero. The largest entry of each axis is
-        positive, as in scikit-learn.
-    """
-    from scipy.linalg import eigh
-
-    features = len(covariance)
-    wanted = None
-    if count is not None and count < features:
-        wanted = (features - count, features - 1)
-    variances, vectors = eigh(
-        covariance, subset_by_index=wanted, overwrite_a=True, check_finite=False
-    )
-    variances, axes = variances[::-1], vectors.T[::-1]
-    for axis in axes:
-        if axis[np.argmax(np.abs(axis))] < 0:
-            axis *= -1
-    noise = features * np.finfo(np.float64).eps * max(variances[0], 0.0)
-    return np.where(variances > noise, variances, 0.0), axes

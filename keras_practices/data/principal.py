@@ -14,7 +14,7 @@ from keras_practices._core.validation import check_number
 from keras_practices._core.validation import value_error
 from keras_practices.charts import Images
 from keras_practices.data.moments import Moments
-from keras_practices.data.moments import principal_axes
+from keras_practices.data.principal_axes import principal_axes
 from keras_practices.data.streams import training_inputs
 from keras_practices.errors import UsageError
 
@@ -65,8 +65,9 @@ class PrincipalLayer(keras.layers.Layer):
             raise value_error(self, "data", expected, f"{rows} rows")
         mean, covariance = moments.finish()
         total = float(np.trace(covariance))
-        variances, axes = principal_axes(covariance, wanted)
+        holder = [covariance]
         del covariance
+        variances, axes = principal_axes(holder, wanted)
         if wanted is None:
             shares = np.cumsum(variances) / (total or 1.0)
             wanted = int(np.searchsorted(shares, self.n_components, side="right")) + 1

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from keras_practices.data import moments
 from keras_practices.data.moments import Moments
-from keras_practices.data.moments import principal_axes
+from keras_practices.data.principal_axes import principal_axes
 
 pytestmark = pytest.mark.once
 
@@ -75,7 +75,9 @@ def peak_of(rows, features):
     for _ in range(rows // 100):
         found.update(rng.standard_normal((100, features), "float32"))
     _, covariance = found.finish()
-    principal_axes(covariance, features)
+    holder = [covariance]
+    del covariance
+    principal_axes(holder)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak
@@ -86,7 +88,7 @@ def test_memory_does_not_grow_with_the_rows():
     small, large = (peak_of(rows, features) for rows in (10_000, 80_000))
     # A chunk in float64, three matrices of the features, one piece of the stream;
     # the rows themselves are 41 MB in float32.
-    chunk = 8 * 2**20
+    chunk = 16 * 2**20
     assert large <= chunk + 3 * 8 * features**2 + 2 * piece + 2**20
     assert large <= small + 2**16
 
@@ -97,29 +99,3 @@ def test_values_that_are_not_finite(bad):
     x[20, 1] = bad
     with pytest.raises(ValueError, match="argument `data`.*finite.*rows 0 to 50"):
         finished(x, [])
-
-
-@pytest.mark.parametrize("count", [None, 1, 3, 6])
-def test_axes_are_eigenvectors(count):
-    rng = np.random.default_rng(3)
-    x = rng.normal(size=(100, 6)) @ rng.normal(size=(6, 6))
-    covariance = np.cov(x.T)
-    variances, axes = principal_axes(np.asfortranarray(covariance), count)
-    assert axes.shape == (count or 6, 6)
-    np.testing.assert_allclose(
-        variances, np.linalg.eigvalsh(covariance)[::-1][:count], rtol=1e-10
-    )
-    np.testing.assert_allclose(axes @ axes.T, np.eye(count or 6), atol=1e-12)
-    np.testing.assert_allclose(
-        covariance @ axes.T, axes.T * variances, atol=1e-11 * variances.max()
-    )
-    assert (axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)] > 0).all()
-
-
-def test_variances_that_are_only_rounding_are_zero():
-    axis = np.array([[3.0, 4.0, 12.0]]) / 13
-    variances, axes = principal_axes(np.asfortranarray(axis.T @ axis * 1e6))
-    np.testing.assert_allclose(variances, [1e6, 0, 0], rtol=1e-12, atol=0)
-    np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-12)
-    variances, _ = principal_axes(np.zeros((3, 3), order="F"))
-    assert (variances == 0).all()
