@@ -9,9 +9,11 @@ import time
 # samples, which show most diseases.
 GRACE_SECONDS = 0.5
 GRACE_OF_SAMPLES = 0.05
-# Part of the allowed share that goes into samples; the rest is for what comes at every
-# step and once an epoch.
-SAMPLES_PART = 0.5
+# Part of the allowed share that is planned for: what the monitor throws out of the
+# processor's cache the model pays for, and no clock of ours sees it.
+PLANNED_PART = 0.8
+# Part of it that samples get, however much else there is to do.
+LEAST_PART = 0.2
 
 
 class Budget:
@@ -57,11 +59,14 @@ class Budget:
     @property
     def spent(self):
         """Seconds the monitor has taken, compilation left out."""
-        function = self._function
-        if function is None:
+        if self._function is None:
             return self._own
-        extra = (function.seconds_a_sample or 0.0) * function.samples
-        return self._own + function.seconds + extra
+        return self._own + self._function.seconds + self._spent_in_samples
+
+    @property
+    def _spent_in_samples(self):
+        function = self._function
+        return (function.seconds_a_sample or 0.0) * function.samples
 
     @property
     def compiled(self):
@@ -70,10 +75,14 @@ class Budget:
         return self.compile_seconds + (function.compile_seconds if function else 0.0)
 
     @property
+    def _alone(self):
+        """Seconds that the training has taken by itself."""
+        return self.elapsed - self.spent - self.compiled
+
+    @property
     def share(self):
         """Seconds spent for each second of the training without us."""
-        alone = self.elapsed - self.spent - self.compiled
-        return self.spent / alone if alone > 0 else 0.0
+        return self.spent / self._alone if self._alone > 0 else 0.0
 
     @property
     def affordable(self):
@@ -87,12 +96,19 @@ class Budget:
 
     @property
     def steps_a_sample(self):
-        """Steps from one sample to the next that pay for it, 0 while all is free."""
+        """Steps from one sample to the next that pay for it, 0 while all is free.
+
+        Samples get what is left of the share when all else is paid: what comes at
+        every step and once an epoch.
+        """
         ratio = self._function.sample_ratio if self._function else None
         free = self._overhead == 1 or self.spent <= GRACE_OF_SAMPLES
-        if ratio is None or free:
+        if ratio is None or free or self._alone <= 0:
             return 0
-        return math.ceil(ratio / (SAMPLES_PART * self._overhead))
+        rest = (self.spent - self._spent_in_samples) / self._alone
+        left = max(LEAST_PART * self._overhead, PLANNED_PART * self._overhead - rest)
+        return math.ceil(ratio / left)
 
     def _within(self, grace):
-        return self.spent <= grace + self._overhead * self.elapsed
+        own = self.elapsed - self.compiled
+        return self.spent <= grace + self._overhead * own

@@ -113,13 +113,22 @@ def test_samples_are_given_up_before_what_is_done_once_an_epoch(clock):
     [
         (None, 1.0, 0),
         (0.3, GRACE_OF_SAMPLES, 0),
-        (0.3, 1.0, 30),  # 0.3 of a step, spread over 30, is 1 %: half of 2 %
-        (0.001, 1.0, 1),
+        (0.298, 0.6, 30),  # 0.3 of a step, spread over 30: the 1 % that 0.6 % leave
+        (0.298, 1.4, 75),  # 0.2 % would be left: they get 0.4 % all the same
+        (0.298, 5.0, 75),
+        (0.001, 0.6, 1),
     ],
 )
-def test_samples_take_half_of_the_share(clock, ratio, spent, steps):
+def test_samples_get_what_is_left_of_the_share(clock, ratio, spent, steps):
     budget, function = Budget(0.02), Function()
     assert budget.steps_a_sample == 0
     budget.watch(function)
+    clock.now += 100 + spent
     function.sample_ratio, function.seconds = ratio, spent
+    assert budget.steps_a_sample == steps
+    if not steps:
+        return
+    # What samples have taken so far is no part of what else there is.
+    function.samples, function.seconds_a_sample = 10, 0.1
+    clock.now += 1
     assert budget.steps_a_sample == steps
