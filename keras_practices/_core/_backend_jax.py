@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from keras_practices._core.fit_internals import LossMean
+from keras_practices._core.fit_internals import ReadingTap
 from keras_practices._core.fit_internals import made_by_keras
 
 
@@ -148,7 +149,7 @@ def _note(seen, optimizer, optimizer_variables, grads):
 END_OF_DATA = (StopIteration,)
 
 
-class CallTap:
+class CallTap(ReadingTap):
     """Reads scalars around a call of a train function; see `backend.call_tap`."""
 
     def __init__(self, model, rate, trackers):

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from keras_practices._core.fit_internals import LossMean
+from keras_practices._core.fit_internals import ReadingTap
 
 
 def compiled(function):
@@ -129,7 +130,7 @@ def _note(seen, optimizer, grads, variables):
 END_OF_DATA = (StopIteration,)
 
 
-class CallTap:
+class CallTap(ReadingTap):
     """Reads scalars around a call of a train function; see `backend.call_tap`."""
 
     def __init__(self, model, rate, trackers):

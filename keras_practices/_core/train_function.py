@@ -41,6 +41,11 @@ class Step:
     vector: Any = None
 
 
+def _step_of(note, base=None):
+    (loss, weight, cumulative), rate = note
+    return Step(loss, weight, rate, cumulative, base)
+
+
 class WatchedFunction:
     """Callable in the place of `model.train_function`.
 
@@ -102,7 +107,8 @@ class WatchedFunction:
 
     def leave(self, listener):
         """Takes a listener off; the last one puts the model's own function back."""
-        self.deliver()
+        with self._failing():
+            self.deliver()
         self._take_off(listener)
 
     def _take_off(self, listener):
@@ -118,6 +124,7 @@ class WatchedFunction:
             self.model.train_function = self.plain
         if self._hears_resets:
             del self.model.__dict__["reset_metrics"]
+        self._tap.close()
 
     def of_this_fit(self):
         """False when a later `fit` runs: each has a `History`, or begins it anew."""
@@ -137,7 +144,10 @@ class WatchedFunction:
 
         def reset_metrics():
             self._touched = True
-            if not self.of_this_fit():
+            if self.of_this_fit():
+                with self._failing():
+                    self._notes = self._tap.checked(self._notes, ended=True)
+            else:
                 self.close()
             return original()
 
@@ -173,7 +183,8 @@ class WatchedFunction:
             raise
         except BaseException:
             # `fit` ends here without a further hook.
-            self.deliver()
+            with self._failing():
+                self.deliver()
             listeners = list(self._listeners)
             self.close()
             for listener in listeners:
@@ -226,19 +237,24 @@ class WatchedFunction:
         vector = self._take_vector(result) if sampled else None
         with self._failing():
             settled = self._tap.settled
-            loss, weight, cumulative = self._tap.after(result)
+            note = self._tap.after(result), rate
             if settled and not touched:
                 self._tap_seconds = tapped + time.thread_time() - busy
-            self._tell(Step(loss, weight, rate, cumulative, base), sampled, vector)
+            [note] = self._tap.checked([note], ended=True)
+            self._tell(_step_of(note, base), sampled, vector)
         self.seconds += time.thread_time() - busy
         return result
 
-    def deliver(self):
-        """Tells the listeners of the steps they have not heard of yet."""
+    def deliver(self, ended=True):
+        """Tells the listeners of the steps they have not heard of yet.
+
+        Args:
+            ended: Bool. Whether an epoch may have ended with them.
+        """
         notes, self._notes = self._notes, []
         self.seconds += len(notes) * self._tap_seconds
-        for (loss, weight, cumulative), rate in notes:
-            self._tell(Step(loss, weight, rate, cumulative), False, None)
+        for note in self._tap.checked(notes, ended):
+            self._tell(_step_of(note), False, None)
 
     def _sample(self, given):
         """Takes a step with the instrumented function, or with the other one."""
@@ -287,7 +303,7 @@ class WatchedFunction:
 
     def _plan(self):
         """Returns whether the next step is sampled; counts the quick ones after it."""
-        self.deliver()
+        self.deliver(ended=self._touched)
         self._wanting, ahead = [], [MOST_NOTES]
         for listener in tuple(self._listeners):
             try:
