@@ -30,6 +30,7 @@ class Turns:
         self._condition = threading.Condition()
         self._spent = {name: [0.0, 0.0] for name in functions}
         self._begun = (0.0, 0.0)
+        self.begun_less_spent = 0.0
         self.results = {}
         self.failed = {}
 
@@ -68,6 +69,7 @@ class Turns:
         with self._condition:
             self._condition.wait_for(lambda: self._order[0] == name)
         self._begun = _now()
+        self.begun_less_spent = self._begun[0] - self._spent[name][0]
 
     def _leave(self, order):
         self._spent[threading.current_thread().name] = self.clocks()
@@ -110,7 +112,8 @@ class _Clock:
         self._turns = turns
 
     def perf_counter(self):
-        return self._turns.clocks()[0]
+        # A subtraction: at each step a monitor asks for the time.
+        return time.perf_counter() - self._turns.begun_less_spent
 
     def __getattr__(self, name):
         return getattr(time, name)

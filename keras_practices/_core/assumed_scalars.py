@@ -41,16 +41,27 @@ class AssumedScalars:
             return None
         if self._hook is None:
             self._listen()
-        if self._written or self._alike < ALIKE:
+        if self._written or not self.sure:
             found = self._read_rate()
             if found != self._rate and not self._written:
                 self._distrust()
             self._rate, self._written = found, False
         return self._rate
 
+    @property
+    def sure(self):
+        """Whether the next step is assumed to be like the last ones."""
+        return self._alike >= ALIKE
+
+    def note(self, loss):
+        """Returns `((loss, count, True), rate)` of a step that is assumed."""
+        self._assumed += 1
+        self._count += self._rows
+        return (loss, self._count, True), self.rate() if self._written else self._rate
+
     def count(self):
         """Returns the count after the step that was taken."""
-        if self._alike >= ALIKE:
+        if self.sure:
             self._assumed += 1
             self._count += self._rows
             return self._count

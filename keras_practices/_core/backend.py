@@ -103,7 +103,7 @@ def call_tap(model, rate, trackers):
         trackers: `keras.metrics.Mean` objects, one of which may track the loss.
 
     Returns:
-        Object with `settled`, False as long as calls are waited for, and five methods.
+        Object with `settled`, False as long as calls are waited for, and six methods.
         `before(args, touched)` gives `(args for the call, rate, (total, count) of the
         mean loss)`, the last one None unless `touched`: whether metrics may have been
         written since the last call. `after(result)` gives `(loss in the logs, weight,
@@ -113,7 +113,9 @@ def call_tap(model, rate, trackers):
         of it was run. `checked(notes, ended)` gives the notes `((loss, weight,
         cumulative), rate)` of the calls since it was last called, with NaN in the place
         of what was assumed wrongly; `ended` says that an epoch may have ended with
-        them. `close()` leaves the variables as they were.
+        them. `quick()` gives None, or a function that takes the result of a call and
+        gives its note, without a `before`; it holds until `checked` is called.
+        `close()` leaves the variables as they were.
     """
     return _module().CallTap(model, rate, trackers)
 

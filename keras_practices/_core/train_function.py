@@ -84,6 +84,7 @@ class WatchedFunction:
         self._wanting = []
         self._notes = []
         self._quick = 0
+        self._note_of = None
         self._due = 0.0
         self._tap_seconds = 0.0
         self._called = set()
@@ -194,20 +195,24 @@ class WatchedFunction:
 
     def _step(self, args):
         """Takes a step; most find nothing due and cost some microseconds."""
-        if self._quick and not self._touched and time.perf_counter() < self._due:
-            self._quick -= 1
-            try:
+        if not self._quick or self._touched or time.perf_counter() >= self._due:
+            return self._planned_step(args)
+        self._quick -= 1
+        given, rate, note_of = args, None, self._note_of
+        try:
+            if note_of is None:
                 given, rate, _ = self._tap.before(args, False)
-            except Exception as error:
-                self._fail(error)
-                return self.plain(*args)
-            result = self.plain(*given)
-            try:
-                self._notes.append((self._tap.after(result), rate))
-            except Exception as error:
-                self._fail(error)
-            return result
-        return self._planned_step(args)
+        except Exception as error:
+            self._fail(error)
+            return self.plain(*args)
+        result = self.plain(*given)
+        try:
+            known = note_of is not None
+            note = note_of(result) if known else (self._tap.after(result), rate)
+            self._notes.append(note)
+        except Exception as error:
+            self._fail(error)
+        return result
 
     def _planned_step(self, args):
         """Takes a step that is sampled or timed, or after which one may be."""
@@ -319,6 +324,7 @@ class WatchedFunction:
         # What comes after a sample is known when the listeners have it.
         self._quick = 0 if sampled or not self._hears_resets else min(ahead) - 1
         self._due = time.perf_counter() + MOST_SECONDS
+        self._note_of = self._tap.quick()
         return sampled
 
     def _prepare(self):

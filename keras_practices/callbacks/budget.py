@@ -11,7 +11,7 @@ GRACE_SECONDS = 0.5
 GRACE_OF_SAMPLES = 0.05
 # Part of the allowed share that is planned for: what the monitor throws out of the
 # processor's cache the model pays for, and no clock of ours sees it.
-PLANNED_PART = 0.8
+PLANNED_PART = 0.6
 # Part of it that samples get, however much else there is to do.
 LEAST_PART = 0.2
 

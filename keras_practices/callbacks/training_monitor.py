@@ -63,8 +63,8 @@ class TrainingMonitor(keras.callbacks.Callback):
         directory: Folder for `record.jsonl`, or None to keep the record in memory.
         probe: Rows to look at, `(x, y)` arrays, a `Part`, or a dataset; the first 128
             are kept. Use training rows. None leaves out what is measured on it.
-        every: Int. Steps between two samples, after the first ones; more where samples
-            would take over half of `overhead`.
+        every: Int. Steps between two samples, after the first ones; more where
+            samples would take more than the rest leaves of `overhead`.
         overhead: Float in (0, 1]. Largest share of the time the monitor may take; 1
             is no limit.
         add_to_logs: Bool. Adds `monitor/…` values to the logs of each epoch, so that

@@ -113,9 +113,10 @@ def test_samples_are_given_up_before_what_is_done_once_an_epoch(clock):
     [
         (None, 1.0, 0),
         (0.3, GRACE_OF_SAMPLES, 0),
-        (0.298, 0.6, 30),  # 0.3 of a step, spread over 30: the 1 % that 0.6 % leave
-        (0.298, 1.4, 75),  # 0.2 % would be left: they get 0.4 % all the same
-        (0.298, 5.0, 75),
+        # 0.178 of a step, spread over 30, is 0.6 %: what 0.6 % leave of 1.2 %.
+        (0.178, 0.6, 30),
+        (0.178, 1.0, 45),  # 0.2 % would be left: they get 0.4 % all the same
+        (0.178, 5.0, 45),
         (0.001, 0.6, 1),
     ],
 )
