@@ -190,8 +190,8 @@ def capacity_too_small(figures):
     Fix: at least as many units as classes; 32 is a usual start.
 
     Threshold: one unit, or fewer units than log2 of the classes; at most 2 units on 8
-    features or more for regression. Only where training ran and did not learn, and
-    never where the targets are as wide as the inputs (an autoencoder).
+    features or more for regression, one where the targets are as wide as the inputs
+    (an autoencoder). Only where training ran and did not learn.
     """
     if learned(figures) is not False:
         return
@@ -226,8 +226,11 @@ def _features(figures):
 
 def _fewest_units(output, features):
     target, shape = output.get("target") or {}, output["shape"]
-    if not target.get("kind") or not shape or shape[-1] == features:
+    if not target.get("kind") or not shape:
         return None
+    if shape[-1] == features:
+        # An autoencoder is narrow on purpose; one unit says one number of a row.
+        return 2 if features >= thresholds.CAPACITY_FEATURES else None
     if target["kind"] in ("one-hot", "classes") and shape[-1] > 2:
         return max(2, math.ceil(math.log2(shape[-1])))
     if target["kind"] == "numbers" and features >= thresholds.CAPACITY_FEATURES:

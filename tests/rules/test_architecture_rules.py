@@ -171,6 +171,15 @@ def test_capacity_is_judged_only_where_training_failed():
     assert severities(capacity_too_small, figures, coder) == []
 
 
+@pytest.mark.parametrize(("units", "wanted"), [(1, ["warning"]), (2, [])])
+def test_an_autoencoder_may_be_narrow_but_not_of_one_number(units, wanted):
+    network = chain(dense("a", units, "relu"), dense("head", 9))
+    mse = {"loss": "mean_squared_error", "activation": "linear", "shape": [None, 9]}
+    figures = task(network, FAILED, target=NUMBERS, **mse)
+    coder = {"first_inputs": {"a": {"features": 9}}}
+    assert severities(capacity_too_small, figures, coder) == wanted
+
+
 def test_softmax_twice_in_the_loss_or_at_the_end():
     inside = {"loss_behaviour": {"answer": {"softmax_inside": True}}}
     own = output(ONE_HOT, loss="custom")
