@@ -8,6 +8,8 @@ from keras_practices.rules.chains import gives_output
 from keras_practices.rules.chains import is_neutral
 from keras_practices.rules.outcome import got_nowhere
 from keras_practices.rules.outcome import learned
+from keras_practices.rules.output_ranges import beyond_activation
+from keras_practices.rules.output_ranges import head_is_at_fault
 from keras_practices.rules.outputs import CLASS_LOSSES
 
 SOURCE = "Goodfellow et al. 2016, section 6.2.2: Output units"
@@ -123,7 +125,8 @@ def output_activation_mismatch(figures):
 
     What it sees: last activation, loss and kind of targets of each output, where the
     loss itself suits the task: a softmax for measurements or for several labels at
-    once, activations of another range under a loss on probabilities or raw scores,
+    once, numbers beyond the range of the activation under an error that asks for a
+    linear output, activations of another range under a loss on probabilities or scores,
     independent sigmoids for classes that exclude each other, a sigmoid that never falls
     below a half.
 
@@ -193,6 +196,15 @@ def _softmax_head(figures, output, target):
             "loss='binary_crossentropy'.",
         )
     return None
+
+
+def _bounded_numbers(figures, output, target):
+    codings = figures.get("label_format") or []
+    known = dict(enumerate(codings)).get(figures["outputs"].index(output))
+    if known is None or not head_is_at_fault(output, known):
+        return None
+    _, message, cause, advice = beyond_activation(output, known)
+    return "error", message[0].lower() + message[1:-1], cause, advice
 
 
 def _odd_head(figures, output, target):
@@ -306,6 +318,7 @@ def _half_a_sigmoid(figures, output, target):
 
 _CHECKS = (
     _softmax_head,
+    _bounded_numbers,
     _odd_head,
     _cut_scores,
     _sigmoids,

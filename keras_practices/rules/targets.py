@@ -4,27 +4,16 @@ import math
 
 from keras_practices.rules import thresholds
 from keras_practices.rules.catalogue import rule
-from keras_practices.rules.losses import NUMBER_LOSSES
 from keras_practices.rules.outcome import got_nowhere
 from keras_practices.rules.outcome import learned
+from keras_practices.rules.output_ranges import beyond_activation
+from keras_practices.rules.output_ranges import head_is_at_fault
 
 TARGETS = "CS231n, Neural Networks Part 2: Losses, Regression"
 
 # Losses that grow with the scale of the targets.
 _SCALED_LOSSES = ("mean_squared_error", "mean_absolute_error", "huber", "log_cosh")
 _UNBOUNDED = ("linear", "relu", "leaky_relu", "elu", "softplus")
-_RANGES = {
-    "sigmoid": (0.0, 1.0),
-    "hard_sigmoid": (0.0, 1.0),
-    "softmax": (0.0, 1.0),
-    "tanh": (-1.0, 1.0),
-    "hard_tanh": (-1.0, 1.0),
-    "softsign": (-1.0, 1.0),
-    "relu": (0.0, math.inf),
-    "relu6": (0.0, 6.0),
-    "softplus": (0.0, math.inf),
-    "exponential": (0.0, math.inf),
-}
 
 
 @rule("targets-not-scaled", stage="before", needs=("outputs",), source=TARGETS)
@@ -134,12 +123,14 @@ def targets_out_of_range(figures):
     class numbers 0, 1, 2, … as whole numbers.
 
     Threshold: 5 % of the range beyond it (label smoothing and rounding stay within).
+    Numbers under an error that asks for a linear output are the fault of the last
+    activation (`output-activation-mismatch`), unless they are pixels of 0 to 255.
     """
     pairs = zip(figures["outputs"], figures["label_format"], strict=False)
     for output, coding in pairs:
-        found = coding and (
-            _beyond_activation(output, coding) or _bad_class_numbers(output, coding)
-        )
+        if coding is None or head_is_at_fault(output, coding):
+            continue
+        found = beyond_activation(output, coding) or _bad_class_numbers(output, coding)
         if not found:
             continue
         always, message, cause, advice = found
@@ -157,49 +148,6 @@ def targets_out_of_range(figures):
                 "high": coding["high"],
             },
         }
-
-
-def _beyond_activation(output, coding):
-    loss, activation = output["loss"], output["activation"]
-    if activation not in _RANGES or _numbered_classes(output):
-        return None
-    if loss == "binary_crossentropy":
-        # One column of other numbers is a question of the loss, which has its rule.
-        if not output["target"] or math.prod(output["target"]["shape"]) <= 1:
-            return None
-    elif loss not in NUMBER_LOSSES and loss != "categorical_crossentropy":
-        return None
-    lowest, highest = _RANGES[activation]
-    spread = highest - lowest if math.isfinite(highest) else coding["high"]
-    slack = thresholds.RANGE_SLACK * max(abs(spread), 1e-6)
-    low, high = coding["low"], coding["high"]
-    if low >= lowest - slack and high <= highest + slack:
-        return None
-    top = "up" if math.isinf(highest) else f"to {highest:.4g}"
-    pixels = low >= 0 and 200 <= high <= 255
-    return (
-        # With other targets its loss has no lowest value: that it falls says nothing.
-        loss == "binary_crossentropy",
-        f"The targets run from {low:.4g} to {high:.4g}; a {activation} gives "
-        f"{lowest:.4g} {top}.",
-        "Targets were not scaled into the range of the output, or its activation is "
-        "one for other targets.",
-        f"Divide the targets by 255, or use activation='linear' in place of "
-        f"'{activation}'."
-        if pixels
-        else f"Use activation='linear' in the last layer in place of '{activation}', "
-        f"or scale the targets into its range.",
-    )
-
-
-def _numbered_classes(output):
-    """True for class numbers under a softmax: the fault is the loss, not the range."""
-    target, shape = output["target"] or {}, output["shape"]
-    if output["activation"] != "softmax" or not shape or shape[-1] < 2:
-        return False
-    if target.get("kind") not in ("classes", "binary"):
-        return False
-    return math.prod(target["shape"]) == 1 and target["max"] <= shape[-1]
 
 
 def _bad_class_numbers(output, coding):

@@ -50,8 +50,8 @@ def coding(values, **changes):
 
 
 def sigmoid(high):
-    target = {"kind": "numbers", "shape": [1], "min": 0.0, "max": high, "distinct": 90}
-    head = {"activation": "sigmoid", "loss": "mean_squared_error", "shape": [1]}
+    target = {"kind": "numbers", "shape": [4], "min": 0.0, "max": high, "distinct": 90}
+    head = {"activation": "sigmoid", "loss": "binary_crossentropy", "shape": [4]}
     return {**output(target, **head), **coding(LONG, high=high, low=0.0)}
 
 
