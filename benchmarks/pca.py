@@ -140,6 +140,8 @@ def start_child(solver, dtype):
 
 
 def median(values):
+    if None in values:
+        return None  # not measured
     ranked = sorted(values)
     return ranked[len(ranked) // 2]
 
