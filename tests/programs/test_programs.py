@@ -12,7 +12,7 @@ import keras_practices as kp
 
 pytestmark = pytest.mark.once
 # Every so many-th of the table: each takes seconds, all of them many minutes.
-PART = 12
+PART = 24
 
 
 def loud(program):
