@@ -11,7 +11,6 @@ import keras
 import numpy as np
 
 from keras_practices._core.fit_internals import LossMean
-from keras_practices._core.fit_internals import ReadingTap
 from keras_practices._core.fit_internals import made_by_keras
 
 
@@ -149,7 +148,7 @@ def _note(seen, optimizer, optimizer_variables, grads):
 END_OF_DATA = (StopIteration,)
 
 
-class CallTap(ReadingTap):
+class CallTap:
     """Reads scalars around a call of a train function; see `backend.call_tap`."""
 
     def __init__(self, model, rate, trackers):

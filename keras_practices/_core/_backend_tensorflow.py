@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_practices._core.assumed_scalars import AssumedScalars
 from keras_practices._core.fit_internals import LossMean
 from keras_practices._core.fit_internals import made_by_keras
 from keras_practices._core.graph_gradients import give_to_graphs
@@ -157,10 +156,9 @@ class CallTap:
     """Reads scalars around a call of a train function; see `backend.call_tap`."""
 
     def __init__(self, model, rate, trackers):
-        self._variable, self._rate = rate, _reader(rate)
+        self._rate = _reader(rate)
         self._mean = LossMean(trackers)
         self._count = None
-        self._assumed = None
         self._at_once = None
         self._traced = not model.run_eagerly
         self._spread = model.distribute_strategy.num_replicas_in_sync > 1
@@ -172,14 +170,11 @@ class CallTap:
 
     def before(self, args, touched):
         """Returns `(arguments, rate, total and count of the mean where touched)`."""
-        base, assumed = None, self._assumed
+        base = None
         if touched and self._mean.trackers:
             base = _total_and_count(self._mean.trackers[0])
             self._mean.begin(base[1])
-            if assumed is not None:
-                assumed.begin(base[1])
-        rate = self._read(self._rate()) if assumed is None else assumed.rate()
-        return args, rate, base
+        return args, self._read(self._rate()), base
 
     def _read(self, scalar):
         """A float where nothing is waited for: a tensor is read best while hot."""
@@ -189,6 +184,9 @@ class CallTap:
     def after(self, result):
         """Returns `(loss in the logs, its weight, whether that is the epoch's)`."""
         mean, loss = self._mean, result.get("loss")
+        if mean.settled and self._at_once is None:
+            # A step on the processor is done when its function returns.
+            self._at_once = isinstance(loss, tf.Tensor) and "CPU" in loss.device
         if not mean.settled:
             states = [_total_and_count(tracker) for tracker in mean.trackers]
             total, count = states[0]
@@ -196,9 +194,6 @@ class CallTap:
                 loss = total / count
             known = None if loss is None else float(loss)
             return loss, mean.look(known, states), True
-        if self._at_once is None:
-            # A step on the processor is done when its function returns.
-            self._at_once = isinstance(loss, tf.Tensor) and "CPU" in loss.device
         loss = self._read(loss)
         if not mean.trackers:
             return loss, None, False
@@ -208,31 +203,7 @@ class CallTap:
             return total / count if count else loss, count, True
         if self._count is None:
             self._count = _reader(mean.trackers[0].count)
-            if self._at_once:
-                self._assumed = AssumedScalars(
-                    self._variable,
-                    lambda: float(self._rate()),
-                    lambda: float(self._count()),
-                )
-        if self._assumed is not None:
-            return loss, self._assumed.count(), True
-        return loss, self._count(), True
-
-    def quick(self):
-        """Returns a function of the result that notes the next steps, or None."""
-        return self._note if self._assumed is not None and self._assumed.sure else None
-
-    def _note(self, result):
-        return self._assumed.note(float(result["loss"]))
-
-    def checked(self, notes, ended):
-        """Returns the notes, with NaN for what was not as it was assumed."""
-        return notes if self._assumed is None else self._assumed.checked(notes, ended)
-
-    def close(self):
-        """Leaves the variables as they were."""
-        if self._assumed is not None:
-            self._assumed.close()
+        return loss, self._read(self._count()), True
 
     def again(self, given, error):
         """Returns arguments to repeat a call with, None where a step was run."""

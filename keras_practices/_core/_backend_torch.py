@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from keras_practices._core.fit_internals import LossMean
-from keras_practices._core.fit_internals import ReadingTap
 
 
 def compiled(function):
@@ -130,7 +129,7 @@ def _note(seen, optimizer, grads, variables):
 END_OF_DATA = (StopIteration,)
 
 
-class CallTap(ReadingTap):
+class CallTap:
     """Reads scalars around a call of a train function; see `backend.call_tap`."""
 
     def __init__(self, model, rate, trackers):

@@ -103,19 +103,14 @@ def call_tap(model, rate, trackers):
         trackers: `keras.metrics.Mean` objects, one of which may track the loss.
 
     Returns:
-        Object with `settled`, False as long as calls are waited for, and six methods.
+        Object with `settled`, False as long as calls are waited for, and three methods.
         `before(args, touched)` gives `(args for the call, rate, (total, count) of the
         mean loss)`, the last one None unless `touched`: whether metrics may have been
         written since the last call. `after(result)` gives `(loss in the logs, weight,
         cumulative)`; a weight of None says that the logs hold the loss of the batch
         itself, `cumulative` that the weight is a sum over the epoch. `again(args,
         error)` gives arguments to repeat a call with that raised, or None where part
-        of it was run. `checked(notes, ended)` gives the notes `((loss, weight,
-        cumulative), rate)` of the calls since it was last called, with NaN in the place
-        of what was assumed wrongly; `ended` says that an epoch may have ended with
-        them. `quick()` gives None, or a function that takes the result of a call and
-        gives its note, without a `before`; it holds until `checked` is called.
-        `close()` leaves the variables as they were.
+        of it was run.
     """
     return _module().CallTap(model, rate, trackers)
 

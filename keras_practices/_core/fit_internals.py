@@ -113,21 +113,6 @@ class LossMean:
         return float(weight(rows))
 
 
-class ReadingTap:
-    """Base of taps that read every step; see `backend.call_tap`."""
-
-    def quick(self):
-        """Returns None: each step is looked at before and after it."""
-        return None
-
-    def checked(self, notes, ended):
-        """Returns the notes: nothing in them was assumed."""
-        return notes
-
-    def close(self):
-        """Does nothing: no variable was touched."""
-
-
 def _same(one, other):
     # Compiled code may divide in another way, by a digit in the seventh place.
     return math.isclose(one, other, rel_tol=1e-6) or str(one) == str(other)

@@ -41,11 +41,6 @@ class Step:
     vector: Any = None
 
 
-def _step_of(note, base=None):
-    (loss, weight, cumulative), rate = note
-    return Step(loss, weight, rate, cumulative, base)
-
-
 class WatchedFunction:
     """Callable in the place of `model.train_function`.
 
@@ -84,7 +79,6 @@ class WatchedFunction:
         self._wanting = []
         self._notes = []
         self._quick = 0
-        self._note_of = None
         self._due = 0.0
         self._tap_seconds = 0.0
         self._called = set()
@@ -108,8 +102,7 @@ class WatchedFunction:
 
     def leave(self, listener):
         """Takes a listener off; the last one puts the model's own function back."""
-        with self._failing():
-            self.deliver()
+        self.deliver()
         self._take_off(listener)
 
     def _take_off(self, listener):
@@ -125,7 +118,6 @@ class WatchedFunction:
             self.model.train_function = self.plain
         if self._hears_resets:
             del self.model.__dict__["reset_metrics"]
-        self._tap.close()
 
     def of_this_fit(self):
         """False when a later `fit` runs: each has a `History`, or begins it anew."""
@@ -145,10 +137,7 @@ class WatchedFunction:
 
         def reset_metrics():
             self._touched = True
-            if self.of_this_fit():
-                with self._failing():
-                    self._notes = self._tap.checked(self._notes, ended=True)
-            else:
+            if not self.of_this_fit():
                 self.close()
             return original()
 
@@ -184,8 +173,7 @@ class WatchedFunction:
             raise
         except BaseException:
             # `fit` ends here without a further hook.
-            with self._failing():
-                self.deliver()
+            self.deliver()
             listeners = list(self._listeners)
             self.close()
             for listener in listeners:
@@ -195,24 +183,20 @@ class WatchedFunction:
 
     def _step(self, args):
         """Takes a step; most find nothing due and cost some microseconds."""
-        if not self._quick or self._touched or time.perf_counter() >= self._due:
-            return self._planned_step(args)
-        self._quick -= 1
-        given, rate, note_of = args, None, self._note_of
-        try:
-            if note_of is None:
+        if self._quick and not self._touched and time.perf_counter() < self._due:
+            self._quick -= 1
+            try:
                 given, rate, _ = self._tap.before(args, False)
-        except Exception as error:
-            self._fail(error)
-            return self.plain(*args)
-        result = self.plain(*given)
-        try:
-            known = note_of is not None
-            note = note_of(result) if known else (self._tap.after(result), rate)
-            self._notes.append(note)
-        except Exception as error:
-            self._fail(error)
-        return result
+            except Exception as error:
+                self._fail(error)
+                return self.plain(*args)
+            result = self.plain(*given)
+            try:
+                self._notes.append((self._tap.after(result), rate))
+            except Exception as error:
+                self._fail(error)
+            return result
+        return self._planned_step(args)
 
     def _planned_step(self, args):
         """Takes a step that is sampled or timed, or after which one may be."""
@@ -242,24 +226,19 @@ class WatchedFunction:
         vector = self._take_vector(result) if sampled else None
         with self._failing():
             settled = self._tap.settled
-            note = self._tap.after(result), rate
+            loss, weight, cumulative = self._tap.after(result)
             if settled and not touched:
                 self._tap_seconds = tapped + time.thread_time() - busy
-            [note] = self._tap.checked([note], ended=True)
-            self._tell(_step_of(note, base), sampled, vector)
+            self._tell(Step(loss, weight, rate, cumulative, base), sampled, vector)
         self.seconds += time.thread_time() - busy
         return result
 
-    def deliver(self, ended=True):
-        """Tells the listeners of the steps they have not heard of yet.
-
-        Args:
-            ended: Bool. Whether an epoch may have ended with them.
-        """
+    def deliver(self):
+        """Tells the listeners of the steps they have not heard of yet."""
         notes, self._notes = self._notes, []
         self.seconds += len(notes) * self._tap_seconds
-        for note in self._tap.checked(notes, ended):
-            self._tell(_step_of(note), False, None)
+        for (loss, weight, cumulative), rate in notes:
+            self._tell(Step(loss, weight, rate, cumulative), False, None)
 
     def _sample(self, given):
         """Takes a step with the instrumented function, or with the other one."""
@@ -308,7 +287,7 @@ class WatchedFunction:
 
     def _plan(self):
         """Returns whether the next step is sampled; counts the quick ones after it."""
-        self.deliver(ended=self._touched)
+        self.deliver()
         self._wanting, ahead = [], [MOST_NOTES]
         for listener in tuple(self._listeners):
             try:
@@ -324,7 +303,6 @@ class WatchedFunction:
         # What comes after a sample is known when the listeners have it.
         self._quick = 0 if sampled or not self._hears_resets else min(ahead) - 1
         self._due = time.perf_counter() + MOST_SECONDS
-        self._note_of = self._tap.quick()
         return sampled
 
     def _prepare(self):

@@ -10,8 +10,7 @@ _PANEL = 128
 def principal_axes(holder, count=None):
     """Returns the directions of largest variance, largest first.
 
-    All of them are found in the memory of one and a half covariances; SciPy's `eigh`
-    keeps two, with work space more, and NumPy's four.
+    All of them are found in the memory of one and a half covariances.
 
     Args:
         holder: List of one Float64 array `(features, features)`, Fortran order, lower

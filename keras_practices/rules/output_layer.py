@@ -199,11 +199,12 @@ def _softmax_head(figures, output, target):
 
 
 def _bounded_numbers(figures, output, target):
-    codings = figures.get("label_format") or []
-    known = dict(enumerate(codings)).get(figures["outputs"].index(output))
-    if known is None or not head_is_at_fault(output, known):
+    """Numbers that the last activation cannot give, where the loss asks for any."""
+    pairs = zip(figures["outputs"], figures.get("label_format") or (), strict=False)
+    coding = next((coding for one, coding in pairs if one is output), None)
+    if coding is None or not head_is_at_fault(output, coding):
         return None
-    _, message, cause, advice = beyond_activation(output, known)
+    _, message, cause, advice = beyond_activation(output, coding)
     return "error", message[0].lower() + message[1:-1], cause, advice
 
 

@@ -5,7 +5,7 @@ import math
 from keras_practices.rules import thresholds
 from keras_practices.rules.losses import NUMBER_LOSSES
 
-RANGES = {
+_RANGES = {
     "sigmoid": (0.0, 1.0),
     "hard_sigmoid": (0.0, 1.0),
     "softmax": (0.0, 1.0),
@@ -45,7 +45,7 @@ def beyond_activation(output, coding):
         `(whether it stays an error where training learned, message, cause, advice)`.
     """
     loss, activation = output["loss"], output["activation"]
-    if activation not in RANGES or _numbered_classes(output):
+    if activation not in _RANGES or _numbered_classes(output):
         return None
     if loss == "binary_crossentropy":
         # One column of other numbers is a question of the loss, which has its rule.
@@ -53,7 +53,7 @@ def beyond_activation(output, coding):
             return None
     elif loss not in NUMBER_LOSSES and loss != "categorical_crossentropy":
         return None
-    lowest, highest = RANGES[activation]
+    lowest, highest = _RANGES[activation]
     spread = highest - lowest if math.isfinite(highest) else coding["high"]
     slack = thresholds.RANGE_SLACK * max(abs(spread), 1e-6)
     low, high = coding["low"], coding["high"]

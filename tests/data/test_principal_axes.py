@@ -71,5 +71,6 @@ def test_all_axes_take_the_memory_of_one_and_a_half_covariances():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     # Reflections fill half a covariance and what their panels of 128 columns stand
-    # out over it; three pieces of 128 axes are in work.
+    # out over it; three pieces of 128 axes are in work, and LAPACK's own space is of
+    # less than 40 columns.
     assert peak <= (1.5 * features + 128 / 2 + 3 * 128 + 40) * features * 8
