@@ -1,6 +1,7 @@
 """The loss of each batch in the record, against NumPy."""
 
 import functools
+import itertools
 
 import keras
 import numpy as np
@@ -364,3 +365,23 @@ def test_callbacks_that_write_the_mean_between_steps(kind):
     record = monitored(model, X, Y, batch_size=16, epochs=2, callbacks=[kind()])
     check(record, expected)
     assert "reset_metrics" not in model.__dict__
+
+
+def test_a_smaller_batch_inside_an_epoch_has_its_own_loss():
+    # A pass of 41 batches that is no epoch: 40 of them alike, then half a one.
+    starts = [*[0, 16] * 20, 32]
+    batches = [(X[at : at + 16], Y[at : at + 16]) for at in starts]
+    model, monitor = (
+        linear_model(optimizer=keras.optimizers.SGD(0.0)),
+        TrainingMonitor(),
+    )
+    kernel, bias = (w.astype("float64") for w in model.get_weights())
+    errors = (X.astype("float64") @ kernel + bias - Y) ** 2
+    losses = [errors[at : at + 16].mean() for at in starts]
+    passes = (batch for batch in itertools.cycle(batches))  # Keras asks for a generator
+    own = {"steps_per_epoch": 60, "shuffle": False, "verbose": 0}
+    model.fit(passes, epochs=2, callbacks=[monitor], **own)
+    _, found = monitor.record.curve("loss")
+    expected = list(itertools.islice(itertools.cycle(losses), 120))
+    # The loss of a batch is a difference of float32 means of up to 60 batches.
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
