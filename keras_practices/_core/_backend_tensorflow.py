@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_practices._core.alike_steps import AlikeSteps
 from keras_practices._core.fit_internals import LossMean
 from keras_practices._core.fit_internals import made_by_keras
 from keras_practices._core.graph_gradients import give_to_graphs
@@ -159,6 +160,7 @@ class CallTap:
         self._rate = _reader(rate)
         self._mean = LossMean(trackers)
         self._count = None
+        self._alike = None
         self._at_once = None
         self._traced = not model.run_eagerly
         self._spread = model.distribute_strategy.num_replicas_in_sync > 1
@@ -170,11 +172,15 @@ class CallTap:
 
     def before(self, args, touched):
         """Returns `(arguments, rate, total and count of the mean where touched)`."""
-        base = None
+        base, rate = None, self._read(self._rate())
         if touched and self._mean.trackers:
             base = _total_and_count(self._mean.trackers[0])
             self._mean.begin(base[1])
-        return args, self._read(self._rate()), base
+        if self._alike is not None:
+            if touched:
+                self._alike.begin(*base)
+            self._alike.read(rate)
+        return args, rate, base
 
     def _read(self, scalar):
         """A float where nothing is waited for: a tensor is read best while hot."""
@@ -202,8 +208,26 @@ class CallTap:
             total, count = _total_and_count(mean.trackers[0])
             return total / count if count else loss, count, True
         if self._count is None:
-            self._count = _reader(mean.trackers[0].count)
-        return loss, self._read(self._count()), True
+            self._count = count = _reader(mean.trackers[0].count)
+            if self._at_once:
+                self._alike = AlikeSteps(lambda: float(count()))
+        if self._alike is None:
+            return loss, self._count(), True
+        return loss, self._alike.count(loss), True
+
+    @property
+    def sure(self):
+        """Whether `mean_of` is enough of the next steps."""
+        return self._alike is not None and self._alike.sure
+
+    def mean_of(self, result):
+        """Returns the loss in the logs."""
+        return float(result["loss"])
+
+    def between(self, means):
+        """Returns `(what after gives, rate)` of the steps that had these means."""
+        rate = self._alike.rate
+        return [((m, n, True), rate) for m, n in self._alike.between(means)]
 
     def again(self, given, error):
         """Returns arguments to repeat a call with, None where a step was run."""

@@ -103,14 +103,17 @@ def call_tap(model, rate, trackers):
         trackers: `keras.metrics.Mean` objects, one of which may track the loss.
 
     Returns:
-        Object with `settled`, False as long as calls are waited for, and three methods.
+        Object with `settled`, False as long as calls are waited for, `sure`, and
+        methods.
         `before(args, touched)` gives `(args for the call, rate, (total, count) of the
         mean loss)`, the last one None unless `touched`: whether metrics may have been
         written since the last call. `after(result)` gives `(loss in the logs, weight,
         cumulative)`; a weight of None says that the logs hold the loss of the batch
         itself, `cumulative` that the weight is a sum over the epoch. `again(args,
         error)` gives arguments to repeat a call with that raised, or None where part
-        of it was run.
+        of it was run. While `sure` holds, `mean_of(result)` is enough of a call that is
+        not the last of an epoch, without a `before`; `between(means)` gives
+        `(what after gives, rate)` of each such call before the next thing is asked.
     """
     return _module().CallTap(model, rate, trackers)
 

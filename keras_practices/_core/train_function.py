@@ -7,7 +7,6 @@ are no batch hooks: one ordinary `on_train_batch_end` makes JAX wait for every s
 
 import contextlib
 import dataclasses
-import statistics
 import sys
 import time
 from typing import Any
@@ -17,16 +16,13 @@ from keras_practices._core.fit_internals import is_train_on_batch
 from keras_practices._core.fit_internals import kept_by
 from keras_practices._core.fit_internals import loss_trackers
 from keras_practices._core.fit_internals import rate_variable
+from keras_practices._core.step_times import StepTimes
 
 # Under which the figures of a step leave it; taken out before `fit` sees the logs.
 FIGURES = "__keras_practices__"
 # Steps that pass at most, and seconds, before the listeners hear of them.
 MOST_NOTES = 100
 MOST_SECONDS = 1.0
-# Pairs of a sampled and a plain step that are timed, and how many of them are kept.
-_TIMED_FIRST = 5
-_TIMED_EVERY = 40
-_TIMED_KEPT = 9
 
 
 @dataclasses.dataclass
@@ -50,7 +46,8 @@ class WatchedFunction:
     `fit`.
 
     Several listeners share one. A listener has `steps_to_sample() -> int` (0: the next
-    step), `took_step(step, figures)`, `interrupted()`, `lost(what, error)` and
+    step), `steps_left() -> int` (in the epoch, None where nobody knows),
+    `took_step(step, figures)`, `interrupted()`, `lost(what, error)` and
     `failed(error)`. It hears of a sampled step at once, of others some steps later, or
     when it calls `deliver`.
 
@@ -64,7 +61,6 @@ class WatchedFunction:
         self.model = model
         self.plain = model.train_function
         self.seconds = 0.0
-        self.compile_seconds = 0.0
         self.samples = 0
         self._make_figures = make_figures
         self._history = model.history
@@ -78,12 +74,12 @@ class WatchedFunction:
         self._touched = True
         self._wanting = []
         self._notes = []
+        self._means = []
         self._quick = 0
+        self._sure = False
         self._due = 0.0
         self._tap_seconds = 0.0
-        self._called = set()
-        self._timed = {True: [], False: []}
-        self._time_next = False
+        self._times = StepTimes()
 
     @classmethod
     def join(cls, model, listener, make_figures):
@@ -137,7 +133,10 @@ class WatchedFunction:
 
         def reset_metrics():
             self._touched = True
-            if not self.of_this_fit():
+            if self.of_this_fit():
+                with self._failing():
+                    self._look_back()
+            else:
                 self.close()
             return original()
 
@@ -146,18 +145,19 @@ class WatchedFunction:
         self.model.__dict__.setdefault("reset_metrics", reset_metrics)
 
     @property
+    def compile_seconds(self):
+        """Seconds of the first sampled step, which compiles."""
+        return self._times.compile_seconds
+
+    @property
     def seconds_a_sample(self):
         """What a sampled step takes more than a plain one, None while not known."""
-        sampled, plain = self._timed[True], self._timed[False]
-        if not sampled or not plain:
-            return None
-        return max(0.0, statistics.median(sampled) - statistics.median(plain))
+        return self._times.of_a_sample
 
     @property
     def sample_ratio(self):
         """What a sample adds to a plain step, as its multiple; None while not known."""
-        extra, plain = self.seconds_a_sample, self._timed[False]
-        return None if extra is None else extra / max(statistics.median(plain), 1e-9)
+        return self._times.ratio
 
     def __call__(self, *args):
         """Takes one step; arguments and result are those of Keras's function."""
@@ -185,6 +185,8 @@ class WatchedFunction:
         """Takes a step; most find nothing due and cost some microseconds."""
         if self._quick and not self._touched and time.perf_counter() < self._due:
             self._quick -= 1
+            if self._sure:
+                return self._unread_step(args)
             try:
                 given, rate, _ = self._tap.before(args, False)
             except Exception as error:
@@ -198,6 +200,23 @@ class WatchedFunction:
             return result
         return self._planned_step(args)
 
+    def _unread_step(self, args):
+        """Takes a step of which the loss in the logs is enough."""
+        result = self.plain(*args)
+        busy = time.perf_counter()
+        try:
+            self._means.append(self._tap.mean_of(result))
+        except Exception as error:
+            self._fail(error)
+        self.seconds += time.perf_counter() - busy
+        return result
+
+    def _look_back(self):
+        """Finds out what was not read of the last steps, before it is overwritten."""
+        means, self._means = self._means, []
+        if means:
+            self._notes += self._tap.between(means)
+
     def _planned_step(self, args):
         """Takes a step that is sampled or timed, or after which one may be."""
         self._epochs = getattr(self._history, "epoch", None)
@@ -207,7 +226,7 @@ class WatchedFunction:
         given, rate, base = args, None, None
         with self._failing():
             sampled = self._plan()
-            timed = self._is_timed(sampled)
+            timed = self._times.wants(sampled, self.samples)
             touched, self._touched = self._touched, False
             tapped = time.thread_time()
             given, rate, base = self._tap.before(args, touched)
@@ -219,9 +238,9 @@ class WatchedFunction:
         begun = time.perf_counter()
         result = self._sample(given) if sampled else self.plain(*given)
         with self._failing():
-            if timed or sampled not in self._called:
+            if timed or self._times.is_first(sampled):
                 backend.wait_for(result)
-        self._note_time(sampled, timed, time.perf_counter() - begun)
+        self._times.note(sampled, timed, time.perf_counter() - begun)
         busy = time.thread_time()
         vector = self._take_vector(result) if sampled else None
         with self._failing():
@@ -235,8 +254,10 @@ class WatchedFunction:
 
     def deliver(self):
         """Tells the listeners of the steps they have not heard of yet."""
+        self.seconds += len(self._notes) * self._tap_seconds
+        with self._failing():
+            self._look_back()
         notes, self._notes = self._notes, []
-        self.seconds += len(notes) * self._tap_seconds
         for (loss, weight, cumulative), rate in notes:
             self._tell(Step(loss, weight, rate, cumulative), False, None)
 
@@ -288,10 +309,11 @@ class WatchedFunction:
     def _plan(self):
         """Returns whether the next step is sampled; counts the quick ones after it."""
         self.deliver()
-        self._wanting, ahead = [], [MOST_NOTES]
+        self._wanting, ahead, left = [], [MOST_NOTES], []
         for listener in tuple(self._listeners):
             try:
                 steps = listener.steps_to_sample()
+                left.append(listener.steps_left())
             except Exception as error:
                 self._dismiss(listener, error)
                 continue
@@ -300,8 +322,15 @@ class WatchedFunction:
             else:
                 self._wanting.append(listener)
         sampled = bool(self._wanting) and not self._cannot_sample
+        # The last batch of an epoch may be a smaller one: it is read, and the one
+        # before it, so that its weight is known.
+        left = [steps for steps in left if steps is not None]
+        self._sure = self._tap.sure and bool(left)
+        if self._sure:
+            ahead.append(min(left) - 2)
         # What comes after a sample is known when the listeners have it.
-        self._quick = 0 if sampled or not self._hears_resets else min(ahead) - 1
+        quick = max(0, min(ahead) - 1)
+        self._quick = 0 if sampled or not self._hears_resets else quick
         self._due = time.perf_counter() + MOST_SECONDS
         return sampled
 
@@ -330,28 +359,8 @@ class WatchedFunction:
 
         kept = kept_by(self.plain, "instrumented", make)
         if not made:
-            self._called.add(True)  # it was compiled in an earlier `fit`
+            self._times.compiled_before()
         return kept
-
-    # --- time ----------------------------------------------------------------
-
-    def _is_timed(self, sampled):
-        if sampled not in self._called:
-            return False  # it compiles
-        if sampled:
-            count = self.samples
-            self._time_next = count <= _TIMED_FIRST or count % _TIMED_EVERY == 0
-            return self._time_next
-        timed, self._time_next = self._time_next, False
-        return timed
-
-    def _note_time(self, sampled, timed, seconds):
-        if timed:
-            self._timed[sampled].append(seconds)
-            del self._timed[sampled][:-_TIMED_KEPT]
-        elif sampled and True not in self._called:
-            self.compile_seconds = seconds
-        self._called.add(sampled)
 
     # --- faults --------------------------------------------------------------
 

@@ -4,10 +4,9 @@ import contextlib
 import math
 import time
 
-# Seconds that the monitor may take before its share of the time counts: what it does
-# once an epoch is not left out of a training of seconds, and neither are the first
-# samples, which show most diseases.
-GRACE_SECONDS = 0.5
+# Seconds that are free: what the monitor does once an epoch is not left out of a
+# training of seconds, and neither are the first samples, which show most diseases.
+GRACE_SECONDS = 0.2
 GRACE_OF_SAMPLES = 0.05
 # Part of the allowed share that is planned for: what the monitor throws out of the
 # processor's cache the model pays for, and no clock of ours sees it.
@@ -59,12 +58,15 @@ class Budget:
     @property
     def spent(self):
         """Seconds the monitor has taken, compilation left out."""
-        if self._function is None:
-            return self._own
-        return self._own + self._function.seconds + self._spent_in_samples
+        return self._own + self._at_steps
 
     @property
-    def _spent_in_samples(self):
+    def _at_steps(self):
+        function = self._function
+        return function.seconds + self._in_samples if function else 0.0
+
+    @property
+    def _in_samples(self):
         function = self._function
         return (function.seconds_a_sample or 0.0) * function.samples
 
@@ -84,15 +86,17 @@ class Budget:
         """Seconds spent for each second of the training without us."""
         return self.spent / self._alone if self._alone > 0 else 0.0
 
-    @property
-    def affordable(self):
-        """True while the monitor is within its share of the time."""
-        return self._within(GRACE_SECONDS)
+    def affords(self, seconds=0.0):
+        """Whether something that takes so long stays within the share."""
+        if self._overhead == 1:
+            return True
+        planned = PLANNED_PART * self._overhead * self._of_training
+        return self.spent + seconds <= max(GRACE_SECONDS, planned)
 
     @property
     def affords_samples(self):
         """True while steps may be sampled as often as was asked for."""
-        return self._within(GRACE_OF_SAMPLES)
+        return self._at_steps <= GRACE_OF_SAMPLES + self._overhead * self._of_training
 
     @property
     def steps_a_sample(self):
@@ -102,13 +106,13 @@ class Budget:
         every step and once an epoch.
         """
         ratio = self._function.sample_ratio if self._function else None
-        free = self._overhead == 1 or self.spent <= GRACE_OF_SAMPLES
+        free = self._overhead == 1 or self._at_steps <= GRACE_OF_SAMPLES
         if ratio is None or free or self._alone <= 0:
             return 0
-        rest = (self.spent - self._spent_in_samples) / self._alone
+        rest = (self.spent - self._in_samples) / self._alone
         left = max(LEAST_PART * self._overhead, PLANNED_PART * self._overhead - rest)
         return math.ceil(ratio / left)
 
-    def _within(self, grace):
-        own = self.elapsed - self.compiled
-        return self.spent <= grace + self._overhead * own
+    @property
+    def _of_training(self):
+        return self.elapsed - self.compiled

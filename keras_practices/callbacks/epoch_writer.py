@@ -1,6 +1,7 @@
 """Writes into the record what is measured at the ends of epochs."""
 
 import math
+import time
 
 import numpy as np
 
@@ -21,6 +22,10 @@ class EpochWriter:
         record: Where lines go.
         rows: `(x, y, sample_weight)` NumPy arrays of the probe, or None.
         on_lost: Function `(what, error)` for what cannot be measured.
+
+    Attributes:
+        compiles: True until the probe was compiled; a second `fit` finds it there.
+        probe_seconds: What it took last, 0 before the first time.
     """
 
     def __init__(self, model, record, rows, on_lost):
@@ -32,11 +37,19 @@ class EpochWriter:
         self._histograms_at = None
         self._faults = set()
         self._probe = None
+        self.compiles, self.probe_seconds = False, 0.0
         if rows is not None:
             self._rows = tuple(input_tensors(part) for part in rows)
             # Before the step is watched: this is the model's own function.
             own = model.train_function
-            self._probe = kept_by(own, "probe", lambda: Probe(model))
+            self._probe = kept_by(own, "probe", self._made(model))
+
+    def _made(self, model):
+        def make():
+            self.compiles = True
+            return Probe(model)
+
+        return make
 
     def write_probe(self, epoch, step):
         """Runs the probe; remembers losses and outputs for the other lines.
@@ -48,6 +61,7 @@ class EpochWriter:
         self._losses, self._entries = None, {}
         if self._probe is None:
             return
+        begun = time.perf_counter()
         try:
             self._losses, layers, self._entries = self._probe.measure(*self._rows)
         except Exception as error:
@@ -55,6 +69,9 @@ class EpochWriter:
             self._probe = None
             return
         self._measured_at = epoch
+        if not self.compiles:
+            self.probe_seconds = time.perf_counter() - begun
+        self.compiles = False
         for what in self._probe.faults.keys() - self._faults:
             # No warning: a loss that cannot be had is what `fit` is about to raise.
             self._record.add("fault", what=what, why=self._probe.faults[what])

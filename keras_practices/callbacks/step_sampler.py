@@ -86,6 +86,12 @@ class StepSampler:
         several = known and known > self._execution
         return int(bool(several and self.batches + self._execution >= known))
 
+    def steps_left(self):
+        """Number of steps to the end of the epoch, None where nobody knows."""
+        if not self._steps_per_epoch:
+            return None
+        return -(-(self._steps_per_epoch - self.batches) // self._execution)
+
     def took_step(self, step, figures):
         """Notes a step; writes what is due."""
         self.steps += 1

@@ -158,8 +158,8 @@ class TrainingMonitor(keras.callbacks.Callback):
             model = self.model
             self._write_start(model)
             self._live = LiveFindings(self.record)
-        with budget.spending(compiling=True):
             self._epochs = EpochWriter(model, self.record, self._probe, self._lost)
+        with budget.spending(compiling=self._epochs.compiles):
             self._epochs.write_probe(0, 0)
             self._epochs.write_epoch(0, 0, 0.0, {})
         with budget.spending():
@@ -180,7 +180,9 @@ class TrainingMonitor(keras.callbacks.Callback):
             seconds = self._budget.elapsed - self._epoch_begun
             self._flush()
             model = self.model
-            if self._budget.affordable:
+            last = epoch + 1 == self.params.get("epochs")
+            probed = last or self._budget.affords(self._epochs.probe_seconds)
+            if probed:
                 self._epochs.write_probe(epoch + 1, self._steps)
             found = self._epochs.write_epoch(
                 epoch + 1, self._steps, seconds, logs or {}
@@ -188,9 +190,9 @@ class TrainingMonitor(keras.callbacks.Callback):
             if self.add_to_logs and logs is not None:
                 logs.update(self._for_logs(found))
             # After epoch 1, 2, 4, 8, …; the last one is written in any case.
-            if (epoch + 1) & epoch == 0:
+            if probed and (epoch + 1) & epoch == 0:
                 self._write_histograms(model)
-            if self._budget.affordable or self.stop_on:
+            if self._budget.affords() or self.stop_on:
                 self._say(model, epoch)
 
     def _say(self, model, epoch):

@@ -3,6 +3,7 @@ import pytest
 from keras_practices.callbacks import budget as budget_module
 from keras_practices.callbacks.budget import GRACE_OF_SAMPLES
 from keras_practices.callbacks.budget import GRACE_SECONDS
+from keras_practices.callbacks.budget import PLANNED_PART
 from keras_practices.callbacks.budget import Budget
 
 
@@ -78,32 +79,40 @@ def test_the_share_is_never_of_less_than_nothing(clock):
     assert budget.share == 0
 
 
-def test_affordable_until_grace_and_share_are_used_up(clock):
+def test_the_first_seconds_are_free_and_then_the_planned_share(clock):
     budget = Budget(0.1)
     with budget.spending():
-        clock.now += GRACE_SECONDS
-    assert budget.affordable
-    clock.now += 5
+        clock.now += GRACE_SECONDS - 0.001
+    assert budget.affords()
+    assert not budget.affords(0.01)
     with budget.spending():
-        clock.now += 1
-    # 10 % of the time since the beginning are less than the second by now.
-    assert not budget.affordable
-    clock.now = 1000 + 10 * 1.0 + 0.1
-    assert budget.affordable
-    # Compilation is paid once and is no part of it.
+        clock.now += 1.001 - GRACE_SECONDS
+    assert not budget.affords()
+    # The second is 6 % of what training and monitor have taken together.
+    clock.now = 1000 + 1 / (PLANNED_PART * 0.1) + 0.1
+    assert budget.affords()
+    # What is to come counts as well, and compilation is paid once and is no part of it.
+    assert not budget.affords(0.1)
     with budget.spending(compiling=True):
         clock.now += 100
-    assert budget.affordable
+    assert (budget.affords(), budget.affords(0.1)) == (True, False)
 
 
-def test_samples_are_given_up_before_what_is_done_once_an_epoch(clock):
-    budget = Budget(0.1)
+def test_without_a_limit_everything_is_affordable(clock):
+    budget = Budget(1)
     with budget.spending():
-        clock.now += GRACE_OF_SAMPLES
-    assert budget.affords_samples
+        clock.now += 100
+    assert budget.affords(1000.0)
+
+
+def test_what_is_done_once_an_epoch_takes_no_sample_away(clock):
+    budget, function = Budget(0.1), Function()
+    budget.watch(function)
     with budget.spending():
-        clock.now += (GRACE_SECONDS - GRACE_OF_SAMPLES) / 2
-    assert (budget.affords_samples, budget.affordable) == (False, True)
+        clock.now += 3 * GRACE_SECONDS
+    assert (budget.affords_samples, budget.affords()) == (True, False)
+    function.seconds = GRACE_OF_SAMPLES + 0.1
+    assert not budget.affords_samples
     clock.now += 100
     assert budget.affords_samples
 
