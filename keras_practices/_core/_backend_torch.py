@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from keras_practices._core.fit_internals import LossMean
+from keras_practices._core.fused_sums import fuse
 
 
 def compiled(function):
@@ -346,7 +347,7 @@ def _as_sums(function, tensors):
     from torch.fx.experimental.proxy_tensor import make_fx
 
     try:
-        return make_fx(function)(*tensors).forward
+        return fuse(make_fx(function)(*tensors), torch.ops.aten).forward
     except Exception:
         # It reads values in Python; it is as right as before, and as slow.
         return function

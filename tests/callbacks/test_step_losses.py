@@ -1,7 +1,6 @@
 """The loss of each batch in the record, against NumPy."""
 
 import functools
-import itertools
 
 import keras
 import numpy as np
@@ -365,85 +364,3 @@ def test_callbacks_that_write_the_mean_between_steps(kind):
     record = monitored(model, X, Y, batch_size=16, epochs=2, callbacks=[kind()])
     check(record, expected)
     assert "reset_metrics" not in model.__dict__
-
-
-def constant_model():
-    """A model that does not learn, and the squared errors of the rows."""
-    model = linear_model(optimizer=keras.optimizers.SGD(0.0))
-    kernel, bias = (w.astype("float64") for w in model.get_weights())
-    return model, ((X.astype("float64") @ kernel + bias - Y) ** 2)[:, 0]
-
-
-def starts_of(usual, count):
-    """Starts of batches: so many of 16 rows, then one of 8, again and again."""
-    alike = [16 * (number % 2) for number in range(usual)]
-    return list(itertools.islice(itertools.cycle([*alike, 32]), count))
-
-
-@pytest.mark.parametrize("usual", [40, 66, 97])
-def test_a_smaller_batch_inside_an_epoch(usual, backend):
-    starts, (model, errors) = starts_of(usual, 400), constant_model()
-    batches = ((X[at : at + 16], Y[at : at + 16]) for at in starts)
-    own = {"steps_per_epoch": 200, "shuffle": False, "verbose": 0}
-    monitor = TrainingMonitor()
-    model.fit(batches, epochs=2, callbacks=[monitor], **own)
-    _, found = monitor.record.curve("loss")
-    sizes = np.array([len(X[at : at + 16]) for at in starts])
-    expected = np.array([errors[at : at + 16].mean() for at in starts])
-    # The loss of a batch is a difference of float32 means of up to 200 batches.
-    near = 2e-5 * expected.max() * 200 / 16
-    wrong = np.flatnonzero(np.abs(found - expected) > near)
-    if len(wrong) == 0:
-        return
-    # On TensorFlow weights are read now and then. Where they do not add up, the steps
-    # since the last time get the mean of them all, once.
-    assert backend == "tensorflow"
-    [first, *_, last] = wrong
-    assert last - first < 100
-    around = slice(max(0, first - 1), last + 2)
-    together = np.average(expected[around], weights=sizes[around])
-    assert np.average(found[around], weights=sizes[around]) == pytest.approx(
-        together, abs=near
-    )
-    assert np.ptp(np.array(found)[wrong]) <= 2 * near
-
-
-def test_the_last_batch_of_an_epoch_has_its_own_loss():
-    starts, (model, errors) = starts_of(120, 121), constant_model()
-    x = np.concatenate([X[at : at + 16] for at in starts])
-    y = np.concatenate([Y[at : at + 16] for at in starts])
-    monitor = TrainingMonitor()
-    own = {"batch_size": 16, "shuffle": False, "verbose": 0}
-    model.fit(x, y, epochs=3, callbacks=[monitor], **own)
-    expected = 3 * [errors[at : at + 16].mean() for at in starts]
-    _, found = monitor.record.curve("loss")
-    np.testing.assert_allclose(found, expected, atol=2e-5 * max(expected) * 121 / 16)
-
-
-class RateAt(keras.callbacks.Callback):
-    """Sets rates at the beginnings of steps, counted over all epochs."""
-
-    def __init__(self, rates):
-        super().__init__()
-        self.rates, self.step = rates, -1
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self.step += 1
-        if self.step in self.rates:
-            self.model.optimizer.learning_rate = self.rates[self.step]
-
-
-def test_rates_that_callbacks_set_between_steps(backend):
-    starts, (model, _) = starts_of(150, 150), constant_model()
-    x = np.concatenate([X[at : at + 16] for at in starts])
-    y = np.concatenate([Y[at : at + 16] for at in starts])
-    monitor = TrainingMonitor()
-    later = {0: 0.1, 150: 0.2, 230: 0.3, 270: 0.4, 271: 0.5}
-    own = {"batch_size": 16, "shuffle": False, "verbose": 0}
-    model.fit(x, y, epochs=3, callbacks=[RateAt(later), monitor], **own)
-    _, found = monitor.record.curve("learning_rate")
-    expected = [later[max(at for at in later if at <= n)] for n in range(450)]
-    wrong = np.flatnonzero(~np.isclose(found, expected))
-    # On TensorFlow the first change inside an epoch may be seen late, no other.
-    assert set(wrong) <= set(range(230, 270) if backend == "tensorflow" else ())
-    np.testing.assert_allclose(np.array(found)[wrong], 0.2, rtol=1e-6)

@@ -1,0 +1,75 @@
+"""Joins the sums of a dense layer in a program of PyTorch, without changing them."""
+
+# A softmax over fewer classes than this is done with the classes in the first axis:
+# along a short last axis PyTorch takes one row after the other.
+FEW_CLASSES = 16
+
+
+def fuse(program, aten):
+    """Rewrites a traced program, and returns it.
+
+    A product and its bias become one sum, a ReLU behind it writes in place, and a
+    softmax over few classes behind it is computed with rows and classes exchanged.
+
+    Args:
+        program: `torch.fx.GraphModule` of `make_fx`.
+        aten: `torch.ops.aten`.
+    """
+    graph = program.graph
+    for node in list(graph.nodes):
+        if node.target is aten.add.Tensor:
+            _with_bias(graph, node, aten)
+    for node in list(graph.nodes):
+        if not _is_only(node.args[:1], aten.addmm.default):
+            continue
+        if node.target is aten.relu.default:
+            node.target = aten.relu_.default
+        elif node.target is aten._softmax.default:
+            _exchanged(graph, node, aten)
+    graph.lint()
+    program.recompile()
+    return program
+
+
+def _is_only(nodes, target):
+    """Whether these are one node of that kind, which nothing else uses."""
+    return len(nodes) == 1 and all(
+        getattr(one, "target", None) is target and len(one.users) == 1 for one in nodes
+    )
+
+
+def _with_bias(graph, node, aten):
+    if node.kwargs or not _is_only(node.args[:1], aten.mm.default):
+        return
+    product, bias = node.args
+    found = getattr(bias, "meta", {}).get("val")
+    # In half precision the sum would be rounded once in the place of twice.
+    if found is None or found.ndim != 1 or found.dtype.itemsize < 4:
+        return
+    if found.dtype != product.meta["val"].dtype:
+        return
+    with graph.inserting_before(node):
+        joined = graph.call_function(aten.addmm.default, (bias, *product.args))
+    joined.meta = node.meta
+    node.replace_all_uses_with(joined)
+    graph.erase_node(node)
+    graph.erase_node(product)
+
+
+def _exchanged(graph, node, aten):
+    joined, axis, _ = node.args
+    if axis not in (-1, 1) or node.meta["val"].shape[1] >= FEW_CLASSES:
+        return
+    bias, rows, weights = joined.args
+    with graph.inserting_before(node):
+        column = graph.call_function(aten.unsqueeze.default, (bias, 1))
+        turned = [
+            graph.call_function(aten.t.default, (one,)) for one in (weights, rows)
+        ]
+        logits = graph.call_function(aten.addmm.default, (column, *turned))
+        shares = graph.call_function(aten._softmax.default, (logits, 0, False))
+        back = graph.call_function(aten.t.default, (shares,))
+    back.meta = node.meta
+    node.replace_all_uses_with(back)
+    graph.erase_node(node)
+    graph.erase_node(joined)

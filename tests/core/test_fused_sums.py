@@ -1,0 +1,113 @@
+"""Programs of PyTorch give the same with fewer sums, and others are left alone."""
+
+import collections
+
+import keras
+import numpy as np
+import pytest
+
+from keras_practices._core.fused_sums import FEW_CLASSES
+from keras_practices._core.fused_sums import fuse
+
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(
+        keras.backend.backend() != "torch", reason="programs of PyTorch"
+    ),
+]
+
+
+def both(function, *shapes, dtype="float32"):
+    """Kinds of sums after fusing; what the function and the program give."""
+    import torch
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    rng = np.random.default_rng(0)
+    given = [
+        torch.as_tensor(rng.normal(size=shape)).to(getattr(torch, dtype))
+        for shape in shapes
+    ]
+    program = fuse(make_fx(function)(*given), torch.ops.aten)
+    kinds = collections.Counter(
+        str(node.target).split(".")[1]
+        for node in program.graph.nodes
+        if node.op == "call_function"
+    )
+    found, expected = program(*given), function(*given)
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(
+        found.float().numpy(), expected.float().numpy(), rtol=2e-6, atol=2e-6
+    )
+    return kinds
+
+
+def dense(x, w, b):
+    return (x @ w + b).relu()
+
+
+def classify(x, w, b):
+    return (x @ w + b).softmax(-1)
+
+
+def test_a_dense_layer_is_one_sum_and_a_relu_in_place():
+    assert both(dense, (9, 4), (4, 7), (7,)) == {"addmm": 1, "relu_": 1}
+
+
+@pytest.mark.parametrize("classes", [2, 3, FEW_CLASSES - 1])
+def test_a_softmax_over_few_classes_is_exchanged(classes):
+    kinds = both(classify, (200, 8), (8, classes), (classes,))
+    assert (kinds["addmm"], kinds["_softmax"], kinds["t"]) == (1, 1, 3)
+
+
+@pytest.mark.parametrize("classes", [FEW_CLASSES, 40])
+def test_a_softmax_over_many_classes_stays(classes):
+    kinds = both(classify, (20, 8), (8, classes), (classes,))
+    assert kinds == {"addmm": 1, "_softmax": 1}
+
+
+def test_a_softmax_over_the_rows_stays():
+    def over_rows(x, w, b):
+        return (x @ w + b).softmax(0)
+
+    kinds = both(over_rows, (20, 8), (8, 3), (3,))
+    assert kinds == {"addmm": 1, "_softmax": 1}
+
+
+def test_what_is_used_twice_is_neither_joined_nor_overwritten():
+    def product_twice(x, w, b):
+        product = x @ w
+        return product + b + product
+
+    def sum_twice(x, w, b):
+        logits = x @ w + b
+        return logits.relu() + logits
+
+    def shares_and_logits(x, w, b):
+        logits = x @ w + b
+        return logits.softmax(-1) + logits
+
+    shapes = (9, 4), (4, 7), (7,)
+    assert both(product_twice, *shapes) == {"mm": 1, "add": 2}
+    assert both(sum_twice, *shapes) == {"addmm": 1, "relu": 1, "add": 1}
+    assert both(shares_and_logits, *shapes) == {"addmm": 1, "_softmax": 1, "add": 1}
+
+
+def test_other_sums_stay():
+    def scaled(x, w, b):
+        import torch
+
+        return torch.add(x @ w, b, alpha=2)
+
+    def number(x, w):
+        return x @ w + 1.5
+
+    shapes = (9, 4), (4, 7)
+    assert both(scaled, *shapes, (7,)) == {"mm": 1, "add": 1}
+    assert both(number, *shapes) == {"mm": 1, "add": 1}
+    assert both(dense, *shapes, (9, 7)) == {"mm": 1, "add": 1, "relu": 1}
+    assert both(dense, *shapes, (2, 9, 7)) == {"mm": 1, "add": 1, "relu": 1}
+
+
+def test_half_precision_is_rounded_as_before():
+    kinds = both(dense, (9, 4), (4, 7), (7,), dtype="bfloat16")
+    assert kinds == {"mm": 1, "add": 1, "relu": 1}
