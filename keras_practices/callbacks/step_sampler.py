@@ -16,7 +16,8 @@ SAMPLES_A_BLOCK = 8
 SECONDS_A_LINE = 2.0
 # Newest steps that are not asked for their loss: the device may still compute them.
 IN_FLIGHT = 4
-# Times the distance of samples when the monitor is over its budget.
+# Times the distance of samples when the monitor is over its budget and does not know
+# yet what a sample costs.
 SHED = 10
 # Samples whose gradients are kept for the next histogram.
 GRADIENT_SAMPLES = 40
@@ -123,11 +124,11 @@ class StepSampler:
 
     def _step_after(self):
         # Most diseases show in the first steps: 1, 2, 4, 8, …, then every `every`.
-        gap = min(self._every, max(1, self.steps))
+        gap, pays = min(self._every, max(1, self.steps)), self._budget.steps_a_sample
         if not self._budget.affords_samples:
-            gap = max(gap, SHED * self._every)
+            gap = max(gap, pays or SHED * self._every)
         elif gap == self._every:
-            gap = max(gap, self._budget.steps_a_sample)
+            gap = max(gap, pays)
         return self.steps + gap - 1
 
     # --- epochs ----------------------------------------------------------------

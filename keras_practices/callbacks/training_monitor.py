@@ -34,16 +34,19 @@ class TrainingMonitor(keras.callbacks.Callback):
     """Records what every layer and every step does, while `fit` runs.
 
     - Every step: the true loss of the batch (Keras's own `logs` hold the running
-      mean) and the learning rate.
+      mean) and the learning rate. On TensorFlow both need the size of the batch, which
+      costs time to read, and batches are mostly alike: where a smaller one stands
+      inside an epoch, up to 100 steps around it get their mean loss, once.
     - Sampled steps (1, 2, 4, 8, … and then every `every`-th), from inside the compiled
       step: for each variable the norms of gradient, weight and applied update, the
       ratio of the last two, and the share of finite entries; for each layer with an
       activation mean, second moment, share of zeros, share saturated, units that were
       zero in all samples of the epoch, on the first 8 rows of the batch; for each
       layer the root mean square of its gradient.
-    - Every epoch: loss in inference mode on the probe, penalty of the weights, gap to
-      the validation loss, layers on the probe; after epochs 1, 2, 4, 8, … and the
-      last one histograms of activations and gradients, and the first layer's filters.
+    - Every epoch, or fewer where a probe is dear, and the last one: loss in inference
+      mode on the probe, penalty of the weights, gap to the validation loss, layers on
+      the probe; after epochs 1, 2, 4, 8, … and the last one histograms of activations
+      and gradients, and the first layer's filters.
 
     After each epoch the rules look through the record; what has become sure is printed
     once (unless `fit` is silent) and written down.
@@ -56,8 +59,8 @@ class TrainingMonitor(keras.callbacks.Callback):
     State: `record`, line by line in `directory`; in memory a bounded share of it.
     Cost: the first sample compiles a second train function (on JAX this takes as long
     as the first); after that a sampled step reads gradients and weights once more. The
-    monitor measures its own share of the time, samples ten times less often while it
-    is above `overhead`, and writes it down at the end.
+    monitor measures its own share of the time, samples less often and leaves out
+    probes where it would be above `overhead`, and writes the share down at the end.
 
     Args:
         directory: Folder for `record.jsonl`, or None to keep the record in memory.

@@ -143,6 +143,18 @@ def test_batches_of_many_lengths(backend):
             np.testing.assert_allclose(found, np.mean(each, axis=0), atol=1e-6)
 
 
+@pytest.mark.once
+@pytest.mark.parametrize("rows", [8, 30_000])
+def test_what_comes_often_goes_past_the_layers(rows, backend, monkeypatch):
+    if backend != "torch":
+        pytest.skip("compiled anyway")
+    ensemble, x = Ensemble([dense() for _ in range(2)]), np.concatenate([X] * 1024)
+    for _ in range(OFTEN):
+        expected = ensemble.predict_on_batch(x[:rows])
+    monkeypatch.delattr(keras.layers.Dense, "call")
+    np.testing.assert_array_equal(ensemble.predict_on_batch(x[:rows]), expected)
+
+
 def test_a_member_that_gets_other_variables_is_asked_by_itself(backend):
     members = [dense() for _ in range(2)]
     ensemble = Ensemble(members)

@@ -1,0 +1,82 @@
+"""What a monitor leaves out to stay within its share of the time."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_practices.callbacks import TrainingMonitor
+from keras_practices.callbacks import budget
+from keras_practices.callbacks import epoch_writer
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 4)).astype("float32")
+Y = RNG.normal(size=(40, 1)).astype("float32")
+EPOCHS = 60
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_free(monkeypatch):
+    monkeypatch.setattr(budget, "GRACE_OF_SAMPLES", 0.0)
+    monkeypatch.setattr(budget, "GRACE_SECONDS", 0.0)
+
+
+def monitored(overhead):
+    """Record of a training of 300 steps; every second one is to be sampled."""
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    monitor = TrainingMonitor(probe=(X, Y), every=2, overhead=overhead)
+    model.fit(X, Y, batch_size=8, epochs=EPOCHS, verbose=0, callbacks=[monitor])
+    assert not monitor.broken
+    return monitor.record
+
+
+def test_without_a_limit_nothing_is_left_out():
+    record = monitored(1.0)
+    assert len(record.samples) > 100
+    assert len(record.probes) == EPOCHS + 1
+
+
+def test_what_cannot_be_paid_for_is_left_out_and_the_last_epoch_is_not():
+    record = monitored(1e-6)
+    # Until the cost of a sample is known there is one in twenty steps.
+    assert 1 <= len(record.samples) <= 16
+    # The first epoch's, whose cost nobody knew, and the last one's.
+    assert {0, EPOCHS} <= {line["epoch"] for line in record.probes} <= {0, 1, EPOCHS}
+    last = record.epochs[-1]
+    assert (last["epoch"], last["probe_loss"] > 0) == (EPOCHS, True)
+    # Losses are there of each step.
+    assert len(record.curve("loss")[1]) == 5 * EPOCHS
+
+
+def test_a_probe_that_is_dear_is_run_less_often(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(budget.time, "perf_counter", clock)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    monitor = TrainingMonitor(probe=(X, Y), overhead=0.1)
+    measured = epoch_writer.Probe.measure
+
+    def dear(self, *rows):
+        clock.now += 1.2
+        return measured(self, *rows)
+
+    monkeypatch.setattr(epoch_writer.Probe, "measure", dear)
+    tick = keras.callbacks.LambdaCallback(on_epoch_begin=lambda *_: clock.tick(5.0))
+    model.fit(X, Y, epochs=40, verbose=0, callbacks=[monitor, tick])
+    # Six percent of the time are planned, so 1.2 s in each 20 s, its own time included.
+    places = [line["epoch"] for line in monitor.record.probes]
+    assert places[:3] == [0, 1, 8]
+    assert set(np.diff(places[2:-1])) <= {3, 4}
+
+
+class Clock:
+    """Goes on when it is told to."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+    def tick(self, seconds):
+        self.now += seconds
