@@ -20,6 +20,7 @@ import numpy as np
 from networks import NETWORKS
 from turns import StepInTurns
 from turns import Turns
+from turns import Workers
 from turns import with_own_clocks
 
 from keras_practices.callbacks import TrainingMonitor
@@ -244,26 +245,26 @@ def measure(arguments, bench, makers, names):
         benches[name].take_rows_of(bench)
         say(f"  first fit of {name}: {first[name]['wall']:.1f} s")
     names, models = list(first), [benches[name] for name in first]
-    order, shuffled = list(first), random.Random(0)
+    order, shuffled, workers = list(first), random.Random(0), Workers()
     # The first round is left out: on TensorFlow something is still compiled in it.
     for number in range(arguments.rounds + 1):
         # Two equal models may differ by some percent: none belongs to one variant.
         place = number % len(models)
         carried = dict(zip(names, models[place:] + models[:place], strict=True))
         shuffled.shuffle(order)
-        rounds.append(in_turns(carried, makers, order))
+        rounds.append(in_turns(carried, makers, order, workers))
         seconds = sum(row["wall"] for row in rounds[-1].values())
         say(f"  round {number} of {arguments.rounds}: {seconds:.0f} s")
     return first, rounds[1:], failed
 
 
-def in_turns(benches, makers, order):
+def in_turns(benches, makers, order, workers):
     """Fits every variant once, some steps of each in turn."""
 
     def fit(name):
         return lambda: benches[name].fit(makers[name](), turns.clocks)
 
-    turns = Turns({name: fit(name) for name in order})
+    turns = Turns({name: fit(name) for name in order}, workers)
     for name in order:
         benches[name].step.turns = turns
     with_own_clocks(turns)

@@ -6,6 +6,8 @@ tenth of a second do not. One runs at a time, and each has a clock that stands s
 while the others run.
 """
 
+import concurrent.futures
+import functools
 import threading
 import time
 
@@ -17,16 +19,35 @@ from keras_practices.callbacks import step_sampler
 STEPS = 20
 
 
+class Workers:
+    """Keeps one thread for each name, over many rounds.
+
+    What libraries keep for a thread (oneDNN its compiled sums, say) would be made anew
+    in a new one, and whoever needs more of it would look slower.
+    """
+
+    def __init__(self):
+        self._pools = {}
+
+    def submit(self, name, function):
+        """Runs a function in the thread of that name; returns its future."""
+        if name not in self._pools:
+            self._pools[name] = concurrent.futures.ThreadPoolExecutor(1)
+        return self._pools[name].submit(function)
+
+
 class Turns:
     """Runs functions in threads of their own, one at a time.
 
     Args:
         functions: Dict name → function without arguments, in the order of the turns.
+        workers: The `Workers` that run them.
     """
 
-    def __init__(self, functions):
+    def __init__(self, functions, workers):
         self._order = list(functions)
         self._functions = functions
+        self._workers = workers
         self._condition = threading.Condition()
         self._spent = {name: [0.0, 0.0] for name in functions}
         self._begun = (0.0, 0.0)
@@ -36,14 +57,10 @@ class Turns:
 
     def run(self):
         """Runs all; what they return is in `results`, what they raise in `failed`."""
-        threads = [
-            threading.Thread(target=self._run, args=(name,), name=name)
+        concurrent.futures.wait(
+            self._workers.submit(name, functools.partial(self._run, name))
             for name in self._order
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        )
 
     def clocks(self):
         """Seconds of this thread's turns: wall time, CPU time of the process."""
@@ -56,6 +73,7 @@ class Turns:
         self._wait()
 
     def _run(self, name):
+        threading.current_thread().name = name
         self._wait()
         try:
             self.results[name] = self._functions[name]()

@@ -1,4 +1,4 @@
-"""Joins the sums of a dense layer in a program of PyTorch, without changing them."""
+"""Joins sums in a program of PyTorch that runs them one by one."""
 
 # A softmax over fewer classes than this is done with the classes in the first axis:
 # along a short last axis PyTorch takes one row after the other.
@@ -8,8 +8,9 @@ FEW_CLASSES = 16
 def fuse(program, aten):
     """Rewrites a traced program, and returns it.
 
-    A product and its bias become one sum, a ReLU behind it writes in place, and a
-    softmax over few classes behind it is computed with rows and classes exchanged.
+    A product and its bias become one sum, a ReLU behind it writes in place, a softmax
+    over few classes behind it is computed with rows and classes exchanged, and what is
+    added with a weight takes one sum.
 
     Args:
         program: `torch.fx.GraphModule` of `make_fx`.
@@ -17,8 +18,9 @@ def fuse(program, aten):
     """
     graph = program.graph
     for node in list(graph.nodes):
-        if node.target is aten.add.Tensor:
+        if node.target is aten.add.Tensor and not node.kwargs:
             _with_bias(graph, node, aten)
+            _weighted(node, aten)
     for node in list(graph.nodes):
         if not _is_only(node.args[:1], aten.addmm.default):
             continue
@@ -38,13 +40,17 @@ def _is_only(nodes, target):
     )
 
 
+def _is_exact(value):
+    # In half precision a sum would be rounded once in the place of twice.
+    return value is not None and value.dtype.itemsize >= 4
+
+
 def _with_bias(graph, node, aten):
-    if node.kwargs or not _is_only(node.args[:1], aten.mm.default):
+    if not _is_only(node.args[:1], aten.mm.default):
         return
     product, bias = node.args
     found = getattr(bias, "meta", {}).get("val")
-    # In half precision the sum would be rounded once in the place of twice.
-    if found is None or found.ndim != 1 or found.dtype.itemsize < 4:
+    if not _is_exact(found) or found.ndim != 1:
         return
     if found.dtype != product.meta["val"].dtype:
         return
@@ -54,6 +60,18 @@ def _with_bias(graph, node, aten):
     node.replace_all_uses_with(joined)
     graph.erase_node(node)
     graph.erase_node(product)
+
+
+def _weighted(node, aten):
+    # PyTorch makes a tensor of a number, and of another type, at each product.
+    if not _is_only(node.args[1:], aten.mul.Tensor):
+        return
+    total, product = node.args
+    part, weight = product.args
+    known = [getattr(one, "meta", {}).get("val") for one in (total, part)]
+    if isinstance(weight, float) and all(map(_is_exact, known)):
+        node.args, node.kwargs = (total, part), {"alpha": weight}
+        node.graph.erase_node(product)
 
 
 def _exchanged(graph, node, aten):

@@ -108,6 +108,28 @@ def test_other_sums_stay():
     assert both(dense, *shapes, (2, 9, 7)) == {"mm": 1, "add": 1, "relu": 1}
 
 
+def test_what_is_added_with_a_weight_takes_one_sum():
+    def mean(a, b, c):
+        return 0.25 * a + 0.5 * b + c * 0.25
+
+    def twice(a, b):
+        product = 0.5 * b
+        return a + product + product
+
+    def whole_number(a, b):
+        return a + 2 * b
+
+    shape = (9, 4)
+    assert both(mean, shape, shape, shape) == {"mul": 1, "add": 2}
+    assert both(twice, shape, shape) == {"mul": 1, "add": 2}
+    assert both(whole_number, shape, shape) == {"mul": 1, "add": 1}
+    # Of other shapes and types the sum is the same too.
+    assert both(mean, (9, 1), (4,), (9, 4)) == {"mul": 1, "add": 2}
+    assert both(mean, shape, shape, shape, dtype="float64") == {"mul": 1, "add": 2}
+
+
 def test_half_precision_is_rounded_as_before():
     kinds = both(dense, (9, 4), (4, 7), (7,), dtype="bfloat16")
     assert kinds == {"mm": 1, "add": 1, "relu": 1}
+    kinds = both(lambda a, b: a + 0.3 * b, (9, 4), (9, 4), dtype="float16")
+    assert kinds == {"mul": 1, "add": 1}
