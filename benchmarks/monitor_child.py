@@ -219,11 +219,12 @@ def own_figures(record):
 
 def measure(arguments, bench, makers, names):
     """Returns the first fit of each variant, the rounds, and what went wrong."""
-    benches, first, rounds, failed = {}, {}, [], {}
+    # Each has a model of its own: they are in the middle of a fit together. All are
+    # made first: where a seed is set TensorFlow prepares anew what it had compiled.
+    benches = {name: Bench(bench.network) for name in names}
+    first, rounds, failed = {}, [], {}
     for name in names:
         before = memory()
-        # Each has a model of its own: they are in the middle of a fit together.
-        benches[name] = Bench(bench.network)
         benches[name].resize(FIRST_STEPS, 1)
         with warnings.catch_warnings(record=True) as caught:
             try:

@@ -30,6 +30,7 @@ def test_pitch_moves_and_loudness_stays(semitones):
     assert abs(amplitudes(found[:, INNER])[clear] - 1).max() < 0.05
 
 
+@pytest.mark.once
 def test_pitch_agrees_with_librosa():
     effects = pytest.importorskip("librosa.effects")
     # Its resampler `fft` is SciPy's; the better ones are packages of their own.

@@ -126,6 +126,7 @@ def test_a_tf_dataset():
     assert sample.data is source
 
 
+@pytest.mark.once
 def test_a_data_loader():
     data = pytest.importorskip("torch.utils.data")
     torch = pytest.importorskip("torch")

@@ -91,6 +91,7 @@ def test_diagnose_trains_and_writes_a_report(tmp_path):
     assert "data:image" in html or "<svg" in html
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("arguments", [["--help"], ["demo", "--help"]])
 def test_the_command_line_helps(arguments, tmp_path):
     done = subprocess.run(
