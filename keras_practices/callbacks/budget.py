@@ -91,7 +91,7 @@ class Budget:
         if self._overhead == 1:
             return True
         planned = PLANNED_PART * self._overhead * self._of_training
-        return self.spent + seconds <= max(GRACE_SECONDS, planned)
+        return self.spent + seconds <= GRACE_SECONDS + planned
 
     @property
     def affords_samples(self):
