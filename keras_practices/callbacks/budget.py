@@ -11,8 +11,10 @@ GRACE_OF_SAMPLES = 0.05
 # Part of the allowed share that is planned for: what the monitor throws out of the
 # processor's cache the model pays for, and no clock of ours sees it.
 PLANNED_PART = 0.6
-# Part of it that samples get, however much else there is to do.
+# Parts of it that samples get, and what is done once an epoch, however much else there
+# is to do.
 LEAST_PART = 0.2
+LEAST_OF_EPOCHS = 0.4
 
 
 class Budget:
@@ -87,11 +89,12 @@ class Budget:
         return self.spent / self._alone if self._alone > 0 else 0.0
 
     def affords(self, seconds=0.0):
-        """Whether something that takes so long stays within the share."""
+        """Whether something once an epoch that takes so long stays within the share."""
         if self._overhead == 1:
             return True
-        planned = PLANNED_PART * self._overhead * self._of_training
-        return self.spent + seconds <= GRACE_SECONDS + planned
+        share = self._overhead * self._of_training
+        left = max(LEAST_OF_EPOCHS * share, PLANNED_PART * share - self._at_steps)
+        return self._own + seconds <= GRACE_SECONDS + left
 
     @property
     def affords_samples(self):

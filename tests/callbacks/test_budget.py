@@ -3,6 +3,7 @@ import pytest
 from keras_practices.callbacks import budget as budget_module
 from keras_practices.callbacks.budget import GRACE_OF_SAMPLES
 from keras_practices.callbacks.budget import GRACE_SECONDS
+from keras_practices.callbacks.budget import LEAST_OF_EPOCHS
 from keras_practices.callbacks.budget import PLANNED_PART
 from keras_practices.callbacks.budget import Budget
 
@@ -96,6 +97,19 @@ def test_the_first_seconds_are_free_and_then_the_planned_share(clock):
     with budget.spending(compiling=True):
         clock.now += 100
     assert (budget.affords(), budget.affords(0.1)) == (True, False)
+
+
+def test_epochs_have_their_part_however_much_is_done_at_steps(clock):
+    budget, function = Budget(0.1), Function()
+    budget.watch(function)
+    clock.now += 100
+    allowed = GRACE_SECONDS + LEAST_OF_EPOCHS * 0.1 * 100
+    for function.seconds in (3.0, 50.0):
+        assert budget.affords(allowed - 0.1)
+        assert not budget.affords(allowed + 0.1)
+    # What the steps leave of the plan is theirs as well.
+    function.seconds = 1.0
+    assert budget.affords(GRACE_SECONDS + PLANNED_PART * 10 - 1.1)
 
 
 def test_without_a_limit_everything_is_affordable(clock):
