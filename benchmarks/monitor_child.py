@@ -247,7 +247,7 @@ def measure(arguments, bench, makers, names):
         say(f"  first fit of {name}: {first[name]['wall']:.1f} s")
     names, models = list(first), [benches[name] for name in first]
     order, shuffled, workers = list(first), random.Random(0), Workers()
-    # The first round is left out: on TensorFlow something is still compiled in it.
+    # The first round is left out: in it the threads are new.
     for number in range(arguments.rounds + 1):
         # Two equal models may differ by some percent: none belongs to one variant.
         place = number % len(models)

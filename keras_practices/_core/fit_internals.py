@@ -162,10 +162,11 @@ def rate_schedule(optimizer):
 
 
 def kept_by(function, name, make):
-    """Returns what `make()` gave, kept as an attribute of a model's train function.
+    """Returns what `make()` gave, and whether it was called now.
 
-    A second `fit` finds it there; `compile` drops the function and all that it keeps.
-    Nothing of it is saved with the model.
+    It is kept as an attribute of a model's train function. A second `fit` finds it
+    there; `compile` drops the function and all that it keeps. Nothing of it is saved
+    with the model.
     """
     # The stand-in of a monitor beside us, or of an interrupted `fit`, is put away.
     function = getattr(function, "plain", function)
@@ -174,9 +175,10 @@ def kept_by(function, name, make):
         known = {}
         with contextlib.suppress(AttributeError):
             setattr(function, _KEPT, known)
-    if name not in known:
+    made = name not in known
+    if made:
         known[name] = make()
-    return known[name]
+    return known[name], made
 
 
 def raw_iterations(optimizer):

@@ -41,8 +41,11 @@ def _is_only(nodes, target):
 
 
 def _is_exact(value):
-    # In half precision a sum would be rounded once in the place of twice.
-    return value is not None and value.dtype.itemsize >= 4
+    # In half precision a sum would be rounded once in the place of twice, and whole
+    # numbers cannot be added with a weight.
+    if value is None:
+        return False
+    return value.dtype.is_floating_point and value.dtype.itemsize >= 4
 
 
 def _with_bias(graph, node, aten):

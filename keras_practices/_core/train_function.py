@@ -347,17 +347,14 @@ class WatchedFunction:
             self._lose("figures of the steps", error)
 
     def _build(self):
-        made = []
-
         def make():
-            made.append(True)
             figures = self._make_figures(self.model)
             with figures.hooked():
                 pass  # a fault in the hooks shows before they matter
             step = backend.watched_train_step(self.model, figures)
             return figures, backend.train_function(self.model, step)
 
-        kept = kept_by(self.plain, "instrumented", make)
+        kept, made = kept_by(self.plain, "instrumented", make)
         if not made:
             self._times.compiled_before()
         return kept

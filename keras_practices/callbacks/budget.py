@@ -6,14 +6,14 @@ import time
 
 # Seconds that are free: what the monitor does once an epoch is not left out of a
 # training of seconds, and neither are the first samples, which show most diseases.
-GRACE_SECONDS = 0.2
+GRACE_OF_EPOCHS = 0.2
 GRACE_OF_SAMPLES = 0.05
 # Part of the allowed share that is planned for: what the monitor throws out of the
 # processor's cache the model pays for, and no clock of ours sees it.
 PLANNED_PART = 0.6
 # Parts of it that samples get, and what is done once an epoch, however much else there
 # is to do.
-LEAST_PART = 0.2
+LEAST_OF_SAMPLES = 0.2
 LEAST_OF_EPOCHS = 0.4
 
 
@@ -94,7 +94,7 @@ class Budget:
             return True
         share = self._overhead * self._of_training
         left = max(LEAST_OF_EPOCHS * share, PLANNED_PART * share - self._at_steps)
-        return self._own + seconds <= GRACE_SECONDS + left
+        return self._own + seconds <= GRACE_OF_EPOCHS + left
 
     @property
     def affords_samples(self):
@@ -113,7 +113,9 @@ class Budget:
         if ratio is None or free or self._alone <= 0:
             return 0
         rest = (self.spent - self._in_samples) / self._alone
-        left = max(LEAST_PART * self._overhead, PLANNED_PART * self._overhead - rest)
+        left = max(
+            LEAST_OF_SAMPLES * self._overhead, PLANNED_PART * self._overhead - rest
+        )
         return math.ceil(ratio / left)
 
     @property

@@ -42,14 +42,7 @@ class EpochWriter:
             self._rows = tuple(input_tensors(part) for part in rows)
             # Before the step is watched: this is the model's own function.
             own = model.train_function
-            self._probe = kept_by(own, "probe", self._made(model))
-
-    def _made(self, model):
-        def make():
-            self.compiles = True
-            return Probe(model)
-
-        return make
+            self._probe, self.compiles = kept_by(own, "probe", lambda: Probe(model))
 
     def write_probe(self, epoch, step):
         """Runs the probe; remembers losses and outputs for the other lines.

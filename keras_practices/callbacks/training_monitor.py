@@ -34,9 +34,10 @@ class TrainingMonitor(keras.callbacks.Callback):
     """Records what every layer and every step does, while `fit` runs.
 
     - Every step: the true loss of the batch (Keras's own `logs` hold the running
-      mean) and the learning rate. On TensorFlow both need the size of the batch, which
-      costs time to read, and batches are mostly alike: where a smaller one stands
-      inside an epoch, up to 100 steps around it get their mean loss, once.
+      mean) and the learning rate. On TensorFlow, where it costs time to
+      read them, sizes of batches and the rate are looked up now and then: where a
+      smaller batch stands inside an epoch, up to 100 steps around it get their mean
+      loss, and a rate set inside an epoch is seen as late, both once.
     - Sampled steps (1, 2, 4, 8, … and then every `every`-th), from inside the compiled
       step: for each variable the norms of gradient, weight and applied update, the
       ratio of the last two, and the share of finite entries; for each layer with an

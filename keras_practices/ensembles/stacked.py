@@ -115,9 +115,12 @@ def run_stacked(members: Any, inputs: Any, weights: list[Any]) -> list[Any]:
             return member(inputs, training=False)
 
     if _is_large(inputs, weights):
-        each = zip(*(ops.unstack(one) for one in weights), strict=True)
-        pairs = itertools.zip_longest(members, each, fillvalue=())
-        return [run_one(member, values) for member, values in pairs]
+        # Once for each weight: a place taken out of each would be a sum of its own.
+        apart = [ops.unstack(each) for each in weights]
+        return [
+            run_one(member, [each[place] for each in apart])
+            for place, member in enumerate(members)
+        ]
     outputs = ops.vectorized_map(functools.partial(run_one, members[0]), weights)
     return [
         keras.tree.map_structure(lambda leaf, place=place: leaf[place], outputs)

@@ -1,8 +1,8 @@
 import pytest
 
 from keras_practices.callbacks import budget as budget_module
+from keras_practices.callbacks.budget import GRACE_OF_EPOCHS
 from keras_practices.callbacks.budget import GRACE_OF_SAMPLES
-from keras_practices.callbacks.budget import GRACE_SECONDS
 from keras_practices.callbacks.budget import LEAST_OF_EPOCHS
 from keras_practices.callbacks.budget import PLANNED_PART
 from keras_practices.callbacks.budget import Budget
@@ -83,7 +83,7 @@ def test_the_share_is_never_of_less_than_nothing(clock):
 def test_the_first_seconds_are_free_and_then_the_planned_share(clock):
     budget = Budget(0.1)
     with budget.spending():
-        clock.now += GRACE_SECONDS
+        clock.now += GRACE_OF_EPOCHS
     assert budget.affords()
     assert not budget.affords(0.1)
     with budget.spending():
@@ -103,13 +103,13 @@ def test_epochs_have_their_part_however_much_is_done_at_steps(clock):
     budget, function = Budget(0.1), Function()
     budget.watch(function)
     clock.now += 100
-    allowed = GRACE_SECONDS + LEAST_OF_EPOCHS * 0.1 * 100
+    allowed = GRACE_OF_EPOCHS + LEAST_OF_EPOCHS * 0.1 * 100
     for function.seconds in (3.0, 50.0):
         assert budget.affords(allowed - 0.1)
         assert not budget.affords(allowed + 0.1)
     # What the steps leave of the plan is theirs as well.
     function.seconds = 1.0
-    assert budget.affords(GRACE_SECONDS + PLANNED_PART * 10 - 1.1)
+    assert budget.affords(GRACE_OF_EPOCHS + PLANNED_PART * 10 - 1.1)
 
 
 def test_without_a_limit_everything_is_affordable(clock):
@@ -123,7 +123,7 @@ def test_what_is_done_once_an_epoch_takes_no_sample_away(clock):
     budget, function = Budget(0.1), Function()
     budget.watch(function)
     with budget.spending():
-        clock.now += 3 * GRACE_SECONDS
+        clock.now += 3 * GRACE_OF_EPOCHS
     assert (budget.affords_samples, budget.affords()) == (True, False)
     function.seconds = GRACE_OF_SAMPLES + 0.1
     assert not budget.affords_samples

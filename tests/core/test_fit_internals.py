@@ -203,14 +203,15 @@ def test_what_is_kept_is_made_once_and_dropped_by_compile():
         return made[-1]
 
     function = model.train_function
-    assert kept_by(function, "a", make) is kept_by(function, "a", make)
-    assert kept_by(function, "b", make) is not made[0]
+    assert kept_by(function, "a", make) == (made[0], True)
+    assert kept_by(function, "a", make) == (made[0], False)
+    assert kept_by(function, "b", make) == (made[1], True)
     assert len(made) == 2
 
     class StandIn:
         plain = function
 
-    assert kept_by(StandIn(), "a", make) is made[0]
+    assert kept_by(StandIn(), "a", make) == (made[0], False)
     model.compile("sgd", "mse")
     assert model.train_function is None
     fit(model)
@@ -219,8 +220,8 @@ def test_what_is_kept_is_made_once_and_dropped_by_compile():
 
 
 def test_what_cannot_carry_an_attribute_is_no_fault():
-    assert kept_by(len, "a", lambda: 7) == 7
-    assert kept_by(len, "a", lambda: 8) == 8
+    assert kept_by(len, "a", lambda: 7) == (7, True)
+    assert kept_by(len, "a", lambda: 8) == (8, True)
 
 
 # --- optimizers --------------------------------------------------------------------

@@ -34,6 +34,7 @@ def both(function, *shapes, dtype="float32"):
         if node.op == "call_function"
     )
     found, expected = program(*given), function(*given)
+    # Up to eight products in another order, in float32.
     assert found.shape == expected.shape
     np.testing.assert_allclose(
         found.float().numpy(), expected.float().numpy(), rtol=2e-6, atol=2e-6
@@ -126,6 +127,14 @@ def test_what_is_added_with_a_weight_takes_one_sum():
     # Of other shapes and types the sum is the same too.
     assert both(mean, (9, 1), (4,), (9, 4)) == {"mul": 1, "add": 2}
     assert both(mean, shape, shape, shape, dtype="float64") == {"mul": 1, "add": 2}
+
+
+def test_whole_numbers_are_not_added_with_a_weight():
+    def weighted(a, b):
+        return a + 0.5 * b
+
+    kinds = both(weighted, (9, 4), (9, 4), dtype="int64")
+    assert kinds == {"mul": 1, "add": 1}
 
 
 def test_half_precision_is_rounded_as_before():
