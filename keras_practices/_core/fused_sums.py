@@ -9,8 +9,8 @@ def fuse(program, aten):
     """Rewrites a traced program, and returns it.
 
     A product and its bias become one sum, a ReLU behind it writes in place, a softmax
-    over few classes behind it is computed with rows and classes exchanged, and what is
-    added with a weight takes one sum.
+    over few classes behind it is computed by columns, and what is added with a weight
+    takes one sum.
 
     Args:
         program: `torch.fx.GraphModule` of `make_fx`.
@@ -27,7 +27,7 @@ def fuse(program, aten):
         if node.target is aten.relu.default:
             node.target = aten.relu_.default
         elif node.target is aten._softmax.default:
-            _exchanged(graph, node, aten)
+            _by_columns(graph, node, aten)
     graph.lint()
     program.recompile()
     return program
@@ -77,19 +77,21 @@ def _weighted(node, aten):
         node.graph.erase_node(product)
 
 
-def _exchanged(graph, node, aten):
+def _by_columns(graph, node, aten):
     joined, axis, _ = node.args
     if axis not in (-1, 1) or node.meta["val"].shape[1] >= FEW_CLASSES:
         return
     bias, rows, weights = joined.args
+
+    def then(target, *args):
+        return graph.call_function(target.default, args)
+
     with graph.inserting_before(node):
-        column = graph.call_function(aten.unsqueeze.default, (bias, 1))
-        turned = [
-            graph.call_function(aten.t.default, (one,)) for one in (weights, rows)
-        ]
-        logits = graph.call_function(aten.addmm.default, (column, *turned))
-        shares = graph.call_function(aten._softmax.default, (logits, 0, False))
-        back = graph.call_function(aten.t.default, (shares,))
+        # With few columns, weights that lie by columns take half the time.
+        narrow = then(aten.t, then(aten.contiguous, then(aten.t, weights)))
+        logits = then(aten.t, then(aten.addmm, bias, rows, narrow))
+        shares = then(aten._softmax, logits, 0, False)
+        back = then(aten.t, shares)
     back.meta = node.meta
     node.replace_all_uses_with(back)
     graph.erase_node(node)

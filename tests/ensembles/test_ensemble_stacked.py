@@ -1,3 +1,6 @@
+import math
+import threading
+
 import keras
 import numpy as np
 import pytest
@@ -153,6 +156,29 @@ def test_what_comes_often_goes_past_the_layers(rows, backend, monkeypatch):
         expected = ensemble.predict_on_batch(x[:rows])
     monkeypatch.delattr(keras.layers.Dense, "call")
     np.testing.assert_array_equal(ensemble.predict_on_batch(x[:rows]), expected)
+
+
+def test_predict_calls_the_hooks_it_is_given_and_starts_no_threads(monkeypatch):
+    batches, threads = [], []
+    start = threading.Thread.start
+
+    def started(thread):
+        threads.append(thread)
+        start(thread)
+
+    ensemble = Ensemble([dense(), dense()])
+    expected = predict(ensemble)
+    hook = keras.callbacks.LambdaCallback(
+        on_predict_batch_end=lambda batch, logs: batches.append(batch)
+    )
+    # The order of the arguments is Keras's.
+    found = ensemble.predict(X, 8, 0, None, [hook])
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert batches == list(range(math.ceil(len(X) / 8)))
+    if keras.backend.backend() == "torch":  # the others read their rows in threads
+        monkeypatch.setattr(threading.Thread, "start", started)
+        ensemble.predict(X, batch_size=8, verbose=0)
+        assert not threads
 
 
 def test_a_member_that_gets_other_variables_is_asked_by_itself(backend):
