@@ -155,6 +155,7 @@ def kill_in_a_backup(folder):
     train(folder)
 
 
+@pytest.mark.once
 def test_a_killed_process(tmp_path, whole):
     here = pathlib.Path(__file__)
     done = subprocess.run(

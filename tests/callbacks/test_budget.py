@@ -89,7 +89,7 @@ def test_the_first_seconds_are_free_and_then_the_planned_share(clock):
     with budget.spending():
         clock.now += 1.0
     assert not budget.affords()
-    # The second is 6 % of what training and monitor have taken together.
+    # The second is 5 % of what training and monitor have taken together.
     clock.now = 1000 + 1 / (PLANNED_PART * 0.1) + 0.1
     assert budget.affords()
     # What is to come counts as well, and compilation is paid once and is no part of it.
@@ -136,9 +136,9 @@ def test_what_is_done_once_an_epoch_takes_no_sample_away(clock):
     [
         (None, 1.0, 0),
         (0.3, GRACE_OF_SAMPLES, 0),
-        # 0.178 of a step, spread over 30, is 0.6 %: what 0.6 % leave of 1.2 %.
-        (0.178, 0.6, 30),
-        (0.178, 1.0, 45),  # 0.2 % would be left: they get 0.4 % all the same
+        # 0.178 of a step, spread over 30, is 0.6 %: what 0.4 % leave of 1.0 %.
+        (0.178, 0.4, 30),
+        (0.178, 0.9, 45),  # 0.1 % would be left: they get 0.4 % all the same
         (0.178, 5.0, 45),
         (0.001, 0.6, 1),
     ],

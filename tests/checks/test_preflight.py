@@ -134,8 +134,8 @@ def test_the_model_is_only_read(monkeypatch, place):
 
 PLACES = [
     "before.measure_tiny_subset",
-    "before.run_captured",
-    "before.measure_initial_loss",
+    pytest.param("before.run_captured", marks=pytest.mark.once),
+    pytest.param("before.measure_initial_loss", marks=pytest.mark.once),
 ]
 
 

@@ -62,6 +62,7 @@ def test_a_second_opening_needs_a_reason():
         vault.evaluate(model)
 
 
+@pytest.mark.once
 def test_fingerprints():
     vault, model = Vault(*make_data()), make_model()
     vault.evaluate(model)
@@ -212,6 +213,7 @@ LEAKS = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("kind", LEAKS)
 def test_the_data_is_not_handed_out(kind):
     model, vault, begun = make_model(), Vault(*make_data()), []
@@ -277,6 +279,7 @@ class Everything(keras.metrics.Metric):
         return keras.ops.convert_to_tensor(self.total)
 
 
+@pytest.mark.once
 def test_intervals(tmp_path):
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(60, 3)), rng.integers(0, 2, 60)
@@ -328,6 +331,7 @@ LOSSES = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("kind", LOSSES)
 def test_which_losses_have_an_interval(kind):
     rng = np.random.default_rng(1)

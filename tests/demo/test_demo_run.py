@@ -25,6 +25,8 @@ def _few_rows(monkeypatch):
     monkeypatch.setattr(demo, "MAX_ROWS", 400)
 
 
+# What the demo is made of is tested on each backend by itself.
+@pytest.mark.once
 def test_the_healthy_run_finds_nothing_and_writes_its_report(tmp_path, console):
     (tmp_path / "record.jsonl").write_text("of a former run")
     report, metrics = demo.run(epochs=8, out=tmp_path, console=console)
@@ -46,7 +48,6 @@ def split():
     return demo.Split(x[:300], y[:300], validation=0.2, test=0.2, seed=0)
 
 
-# The checks behind these are tested on each backend by themselves.
 @pytest.mark.once
 @pytest.mark.parametrize("broken", sorted(set(network.BROKEN) - {"learning-rate"}))
 def test_a_mistake_is_named_first_before_training(broken):

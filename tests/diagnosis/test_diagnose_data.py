@@ -64,6 +64,7 @@ def test_arrays_train_as_fit_trains(arguments):
         np.testing.assert_allclose(found[name], values, rtol=1e-5)
 
 
+@pytest.mark.once
 def test_callbacks_are_passed_through():
     mine = Batches()
     for callbacks in ([mine], (mine,), mine):
@@ -132,6 +133,7 @@ def test_a_generator_loses_no_rows():
     assert given[:6] == [0, 16, 32, 48, 64, 80]
 
 
+@pytest.mark.once
 def test_a_generator_that_ends_early_is_an_error_before_training():
     def batches():
         for start in range(0, 96, 16):
@@ -145,6 +147,7 @@ def test_a_generator_that_ends_early_is_an_error_before_training():
     assert int(model.optimizer.iterations) == 0
 
 
+@pytest.mark.once
 def test_several_inputs_and_outputs():
     a, b = keras.Input((4,), name="a"), keras.Input((2,), name="b")
     joined = keras.layers.Concatenate()([a, b])
@@ -168,6 +171,7 @@ def test_several_inputs_and_outputs():
     assert report.record.epochs[-1]["probe_loss"] > 0
 
 
+@pytest.mark.once
 def test_a_model_without_weights_is_built():
     model = keras.Sequential([keras.layers.Dense(3, activation="softmax")])
     model.compile(keras.optimizers.Adam(0.1), SPARSE)

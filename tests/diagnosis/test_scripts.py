@@ -58,6 +58,7 @@ def test_a_healthy_script_ends_with_0_and_sees_what_it_would_see(script, capsys)
     assert "fit" not in keras.Model.__dict__
 
 
+@pytest.mark.once
 def test_a_script_with_an_error_ends_with_1_and_leaves_the_files(
     script, tmp_path, capsys
 ):
@@ -70,6 +71,7 @@ def test_a_script_with_an_error_ends_with_1_and_leaves_the_files(
     assert found[0]["message"][:20] in page.read_text()
 
 
+@pytest.mark.once
 def test_an_exception_of_fit_reaches_the_script(script, capsys):
     text = """
         import keras
@@ -91,6 +93,7 @@ def test_an_exception_of_fit_reaches_the_script(script, capsys):
     assert "training-raised" in capsys.readouterr().out
 
 
+@pytest.mark.once
 def test_a_script_that_raises_or_trains_nothing_is_told(script, tmp_path, capsys):
     assert main(["diagnose", script("raise ValueError('mine')")]) == 1
     error = capsys.readouterr().err
@@ -101,6 +104,7 @@ def test_a_script_that_raises_or_trains_nothing_is_told(script, tmp_path, capsys
     assert main(["diagnose", "--html", str(tmp_path), script()]) == 2
 
 
+@pytest.mark.once
 def test_a_fit_that_cannot_be_diagnosed_is_a_plain_fit():
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     refusals, reports = [], []
@@ -114,6 +118,7 @@ def test_a_fit_that_cannot_be_diagnosed_is_a_plain_fit():
     assert reports == []
 
 
+@pytest.mark.once
 def test_a_record_is_explained_with_its_exit_status(tmp_path, capsys):
     run_of(1.0, 0.5, float("nan"), folder=tmp_path / "bad")
     assert main(["diagnose", str(tmp_path / "bad")]) == 1
@@ -122,6 +127,7 @@ def test_a_record_is_explained_with_its_exit_status(tmp_path, capsys):
     assert main(["diagnose", str(tmp_path / "good")]) == 0
 
 
+@pytest.mark.once
 def test_several_records_are_compared(tmp_path, capsys):
     run_of(1.0, 0.5, float("nan"), folder=tmp_path / "bad")
     run_of(1.0, 0.5, 0.1, folder=tmp_path / "good")

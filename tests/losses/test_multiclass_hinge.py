@@ -55,7 +55,9 @@ def test_weights_weigh_rows():
     np.testing.assert_allclose(found, by_hand(CLASSES, SCORES)[0] / 7, rtol=1e-5)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "jit_compile", [True, pytest.param(False, marks=pytest.mark.once)]
+)
 def test_a_model_learns_with_it_and_comes_back_from_disk(tmp_path, jit_compile):
     keras.utils.set_random_seed(0)
     x = RNG.normal(size=(240, 4)).astype("float32")

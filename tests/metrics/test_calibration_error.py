@@ -121,7 +121,9 @@ def test_sums_go_on_above_2_to_the_24():
     np.testing.assert_allclose(figure(metric), 0.25, rtol=1e-6)
 
 
-@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize(
+    "compiled", [True, pytest.param(False, marks=pytest.mark.once)]
+)
 def test_fits_and_survives_saving(tmp_path, compiled, backend):
     if compiled and backend == "torch":
         pytest.skip("torch.compile warns about parts of PyTorch itself")

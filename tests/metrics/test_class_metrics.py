@@ -199,7 +199,9 @@ def test_counts_go_on_above_2_to_the_24_in_a_compiled_step(backend):
     assert logs["confusion_matrix"].shape == (2, 2)
 
 
-@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize(
+    "compiled", [True, pytest.param(False, marks=pytest.mark.once)]
+)
 def test_fits_and_survives_saving(tmp_path, compiled, backend):
     if compiled and backend == "torch":
         pytest.skip("torch.compile warns about parts of PyTorch itself")

@@ -69,6 +69,7 @@ def test_a_cut_before_the_layer_that_forgets():
     assert found.groups == (("knowing",),)
 
 
+@pytest.mark.once
 def test_rows_decide_the_size(similar):
     x, y = task(2400)
     found = transfer.plan(network(), x, y, max_rows=60, max_places=1)
@@ -83,6 +84,7 @@ def test_rows_decide_the_size(similar):
     assert not few.large
 
 
+@pytest.mark.once
 def test_features_that_are_used_up_make_a_set_large():
     # Targets that half of the rows get wrong: more rows do not help a linear head.
     x, y = task(200)
@@ -103,6 +105,7 @@ def test_numbers_are_read_by_ridge_regression():
     assert found.raw[0] < 0.3
 
 
+@pytest.mark.once
 def test_the_old_head_is_no_place():
     found = transfer.plan(network(head=True), *task(60))
     assert [probe.name for probe in found.probes] == ["knowing", "deep"]
@@ -129,6 +132,7 @@ def test_budget_that_is_over_at_once_leaves_one_probe():
     assert "budget" in str(found)
 
 
+@pytest.mark.once
 def test_nested_models_are_opened_and_cut():
     inner = network(blind=True)
     inputs = keras.Input((8,))
@@ -151,6 +155,7 @@ def test_a_cut_gives_what_the_layer_gives():
     )
 
 
+@pytest.mark.once
 def test_no_cut_inside_a_branch():
     inputs = keras.Input((8,))
     one = keras.layers.Dense(8, name="one")(inputs)
@@ -184,6 +189,7 @@ def test_a_subclassed_model_is_read_by_its_calls():
     assert any("cannot be cut" in note for note in found.notes)
 
 
+@pytest.mark.once
 def test_images_keep_a_grid_and_notes_name_the_traps():
     layers = [
         keras.layers.Conv2D(4, 3, activation="relu"),
@@ -215,6 +221,7 @@ def test_table_and_chart(similar):
         assert len(line.x) == len(line.y) == len(line.low) == len(line.high) == 2
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("change", "error", "match"),
     [

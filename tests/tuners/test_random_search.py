@@ -88,6 +88,7 @@ def rates_of(folder, seed, count=100):
     ]
 
 
+@pytest.mark.once
 def test_neighbouring_seeds_share_no_values(tmp_path):
     zero, one, two = (set(rates_of(tmp_path, seed)) for seed in (0, 1, 2))
     assert len(zero) == len(one) == len(two) == 100
@@ -95,6 +96,7 @@ def test_neighbouring_seeds_share_no_values(tmp_path):
     assert not one & two
 
 
+@pytest.mark.once
 def test_zero_is_a_seed_and_none_is_not(tmp_path):
     assert rates_of(tmp_path, 0, 1) == rates_of(tmp_path, 0, 1)
     assert rates_of(tmp_path, None, 1) != rates_of(tmp_path, None, 1)
@@ -130,6 +132,7 @@ def test_a_resumed_search_equals_an_uninterrupted_one(tmp_path):
     assert resumed == whole
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("objective", "direction"),
     [
@@ -148,6 +151,7 @@ def test_direction_of_the_objective(tmp_path, objective, direction):
     assert tuner.oracle.objective.direction == direction
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "name",
     [
@@ -166,6 +170,7 @@ def test_an_unknown_direction_must_be_said(tmp_path, name):
         tuner_in(tmp_path, objective=["val_loss", name])
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("arguments", "error", "name"),
     [

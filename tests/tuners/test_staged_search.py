@@ -85,6 +85,7 @@ def test_the_best_model_is_that_of_the_last_stage(searched):
     assert best == pytest.approx(record.trials[8].score, rel=1e-4)
 
 
+@pytest.mark.once
 def test_a_killed_search_goes_on_within_its_stage(searched, tmp_path):
     _, whole = searched
 
@@ -114,6 +115,7 @@ def test_other_stages_are_refused_in_its_folder(searched):
         tuner_in(tuner.folder.parent, stages=[*STAGES, Stage(9, keep=1)])
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("kind", [BayesianSearch, AnnealedGeneticSearch])
 def test_the_other_searches_repeat(kind, tmp_path):
     extra = {"startup_trials": 2} if kind is BayesianSearch else {"explore_first": 0.5}
@@ -128,6 +130,7 @@ def test_the_other_searches_repeat(kind, tmp_path):
     assert record.strategy["name"] != "RandomStrategy"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("kind", "arguments", "error", "name"),
     [
