@@ -80,6 +80,7 @@ def test_each_row_has_its_own_pitch_from_the_range():
     assert semitones.std() > 1
 
 
+@pytest.mark.once
 def test_channels_move_together():
     noise = RNG.normal(size=(4, 600, 1)).astype("float32").repeat(2, axis=2)
     found = changed(PitchShift((-4.0, 4.0), 256, seed=1), noise)

@@ -165,10 +165,7 @@ def test_a_killed_process(tmp_path, whole):
             f"import {here.stem}; {here.stem}.kill_in_a_backup('backup')",
         ],
         cwd=tmp_path,
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(here.parent), *sys.path]),
-        },
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(here.parent), *sys.path])},
         capture_output=True,
         text=True,
         timeout=240,

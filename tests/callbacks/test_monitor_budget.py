@@ -30,6 +30,7 @@ def monitored(overhead):
     return monitor.record
 
 
+@pytest.mark.once
 def test_without_a_limit_nothing_is_left_out():
     record = monitored(1.0)
     assert len(record.samples) > 100
@@ -48,6 +49,7 @@ def test_what_cannot_be_paid_for_is_left_out_and_the_last_epoch_is_not():
     assert len(record.curve("loss")[1]) == 5 * EPOCHS
 
 
+@pytest.mark.once
 def test_a_probe_that_is_dear_is_run_less_often(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(budget.time, "perf_counter", clock)

@@ -180,6 +180,7 @@ class FakeFigures:
         return weights, layers, {"layer/0": np.ones(4)}
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("steps", "steps_per_epoch"), [(100_000, 5_000), (5_000, None)]
 )

@@ -194,7 +194,7 @@ def test_a_compiled_model_with_it_trains_and_comes_back(kind, name, tmp_path):
     np.testing.assert_allclose(
         again.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5
     )
-    again.fit(x, labels(), batch_size=5, verbose=0)
+    again.fit(x, labels(), batch_size=6, verbose=0)
 
 
 @pytest.mark.parametrize(("kind", "name"), OTHERS)

@@ -46,6 +46,7 @@ def test_convolutions_with_a_residual_connection(tmp_path):
     )
 
 
+@pytest.mark.once
 def test_dense_layers_with_activation_and_bias_against_numpy():
     model = keras.Sequential(
         [
@@ -95,6 +96,7 @@ def test_kernels_that_are_there_are_only_scaled():
         np.testing.assert_allclose(value_of(layer.kernel), expected, rtol=1e-5)
 
 
+@pytest.mark.once
 def test_attention_in_a_subclassed_model_with_a_shared_layer():
     class Own(keras.Model):
         def __init__(self):
