@@ -6,7 +6,7 @@ import time
 
 # Seconds that are free: what the monitor does once an epoch is not left out of a
 # training of seconds, and neither are the first samples, which show most diseases.
-GRACE_OF_EPOCHS = 0.15
+GRACE_OF_EPOCHS = 0.2
 GRACE_OF_SAMPLES = 0.05
 # Part of the allowed share that is planned for: what the monitor throws out of the
 # processor's cache the model pays for, and no clock of ours sees it.
@@ -14,7 +14,7 @@ PLANNED_PART = 0.5
 # Parts of it that samples get, and what is done once an epoch, however much else there
 # is to do.
 LEAST_OF_SAMPLES = 0.2
-LEAST_OF_EPOCHS = 0.3
+LEAST_OF_EPOCHS = 0.4
 
 
 class Budget:
