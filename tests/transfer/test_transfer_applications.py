@@ -35,9 +35,9 @@ def test_an_application_as_a_layer(nested):
 def test_a_backbone_of_keras_hub():
     hub = pytest.importorskip("keras_hub", reason="keras-hub is not installed")
     base = hub.models.ResNetBackbone(
-        input_conv_filters=[8],
+        input_conv_filters=[64],
         input_conv_kernel_sizes=[3],
-        stackwise_num_filters=[8, 16],
+        stackwise_num_filters=[64, 16],
         stackwise_num_blocks=[1, 1],
         stackwise_num_strides=[1, 2],
         block_type="basic_block",
