@@ -46,7 +46,6 @@ def test_convolutions_with_a_residual_connection(tmp_path):
     )
 
 
-@pytest.mark.once
 def test_dense_layers_with_activation_and_bias_against_numpy():
     model = keras.Sequential(
         [

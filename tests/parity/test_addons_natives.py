@@ -114,7 +114,6 @@ FUNCTIONS = {
 }
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_forward_and_backward(name):
     known = FIGURES["functions"][name]

@@ -221,7 +221,6 @@ def test_a_subclassed_model_and_numbers():
     assert "accuracy" not in result.history
 
 
-@pytest.mark.once
 def test_flags_come_back_after_an_error():
     class Fails(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
@@ -300,7 +299,6 @@ def small_plan():
     return model, planned(model)
 
 
-@pytest.mark.once
 def test_a_plan_of_another_model_or_checkpoint(small_plan):
     _, plan = small_plan
     other = keras.Sequential([keras.Input((8,)), keras.layers.Dense(3, "relu")])
@@ -314,7 +312,6 @@ def test_a_plan_of_another_model_or_checkpoint(small_plan):
     transfer.fine_tune(same, (X, Y), plan=plan, head=2, epochs=1, **FIT)
 
 
-@pytest.mark.once
 def test_global_clipping_is_refused_before_training(small_plan):
     model, _ = small_plan
     plan = planned(model, large=True)

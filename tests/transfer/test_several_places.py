@@ -43,9 +43,7 @@ def nested():
     return keras.Model(inputs, network()(keras.layers.Rescaling(1.0)(inputs)))
 
 
-@pytest.mark.parametrize(
-    "build", [network, pytest.param(nested, marks=pytest.mark.once)]
-)
+@pytest.mark.parametrize("build", [network, nested])
 def test_a_head_reads_both(build, tmp_path):
     model = build()
     train, later = task(200, 1), task(500, 2)
@@ -63,7 +61,6 @@ def test_a_head_reads_both(build, tmp_path):
     np.testing.assert_allclose(loaded.predict(later[0], verbose=0), given, rtol=1e-5)
 
 
-@pytest.mark.once
 def test_a_head_of_ones_own_stands_behind_the_cut():
     model = network()
     plan = transfer.plan(model, *task(200, 1))

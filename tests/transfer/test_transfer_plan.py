@@ -132,7 +132,6 @@ def test_budget_that_is_over_at_once_leaves_one_probe():
     assert "budget" in str(found)
 
 
-@pytest.mark.once
 def test_nested_models_are_opened_and_cut():
     inner = network(blind=True)
     inputs = keras.Input((8,))
@@ -189,7 +188,6 @@ def test_a_subclassed_model_is_read_by_its_calls():
     assert any("cannot be cut" in note for note in found.notes)
 
 
-@pytest.mark.once
 def test_images_keep_a_grid_and_notes_name_the_traps():
     layers = [
         keras.layers.Conv2D(4, 3, activation="relu"),
