@@ -20,8 +20,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 os.environ["MPLBACKEND"] = "Agg"
-# librosa, a reference, would compile for half a minute what two tests call once.
-os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 import hypothesis
 import pytest

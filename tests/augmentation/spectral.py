@@ -1,9 +1,16 @@
 """Tones, and what NumPy measures of them in float64."""
 
+import json
+import pathlib
+
 import numpy as np
 from keras import ops
 
 SAMPLES = 4000
+FRAME = 512
+# Where no edge is near.
+INNER = slice(300, SAMPLES - 300)
+LIBROSA = pathlib.Path(__file__).with_name("librosa.json")
 FREQUENCIES = np.array([0.02, 0.1, 0.2, 0.37])
 
 
@@ -29,6 +36,11 @@ def peaks(waves):
     count = waves.shape[1]
     spectrum = abs(np.fft.rfft(waves * np.hanning(count), 16 * count))
     return spectrum.argmax(axis=1) / (16 * count)
+
+
+def peaks_of_librosa(effect):
+    """What `librosa_reference.py` found in `tones()`."""
+    return np.array(json.loads(LIBROSA.read_text(encoding="utf-8"))[effect])
 
 
 def amplitudes(waves):
