@@ -10,7 +10,7 @@ GRACE_OF_EPOCHS = 0.2
 GRACE_OF_SAMPLES = 0.05
 # Part of the allowed share that is planned for: what the monitor throws out of the
 # processor's cache the model pays for, and no clock of ours sees it.
-PLANNED_PART = 0.5
+PLANNED_PART = 0.4
 # Parts of it that samples get, and what is done once an epoch, however much else there
 # is to do.
 LEAST_OF_SAMPLES = 0.2
@@ -88,13 +88,23 @@ class Budget:
         """Seconds spent for each second of the training without us."""
         return self.spent / self._alone if self._alone > 0 else 0.0
 
-    def affords(self, seconds=0.0):
-        """Whether something once an epoch that takes so long stays within the share."""
+    def affords(self, seconds=0.0, *, done=1.0):
+        """Whether something once an epoch that takes so long stays within the share.
+
+        Args:
+            seconds: What it takes.
+            done: Float in [0, 1]. Part of the epochs that is over: half of what is
+                free is kept for those to come.
+
+        Returns:
+            True or False.
+        """
         if self._overhead == 1:
             return True
         share = self._overhead * self._of_training
         left = max(LEAST_OF_EPOCHS * share, PLANNED_PART * share - self._at_steps)
-        return self._own + seconds <= GRACE_OF_EPOCHS + left
+        free = GRACE_OF_EPOCHS * (1 + done) / 2
+        return self._own + seconds <= free + left
 
     @property
     def affords_samples(self):

@@ -1,5 +1,6 @@
 """Writes down what a training does, step by step."""
 
+import math
 import os
 import sys
 import warnings
@@ -184,8 +185,11 @@ class TrainingMonitor(keras.callbacks.Callback):
             seconds = self._budget.elapsed - self._epoch_begun
             self._flush()
             model = self.model
-            last = epoch + 1 == self.params.get("epochs")
-            probed = last or self._budget.affords(self._epochs.probe_seconds)
+            # A loop that is not Keras's need not say how many epochs it will run.
+            done = (epoch + 1) / (self.params.get("epochs") or math.inf)
+            probed = done == 1 or self._budget.affords(
+                self._epochs.probe_seconds, done=done
+            )
             if probed:
                 self._epochs.write_probe(epoch + 1, self._steps)
             found = self._epochs.write_epoch(

@@ -14,6 +14,7 @@ TESTS = ROOT / "tests"
 STARTED_BY_NAME = {
     "conftest.py",
     "run_suite.py",
+    "augmentation/librosa_reference.py",
     "parity/addons_reference.py",
     "tuners/light_worker.py",
 }

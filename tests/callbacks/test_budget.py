@@ -89,7 +89,7 @@ def test_the_first_seconds_are_free_and_then_the_planned_share(clock):
     with budget.spending():
         clock.now += 1.0
     assert not budget.affords()
-    # The second is 5 % of what training and monitor have taken together.
+    # The second is 4 % of what training and monitor have taken together.
     clock.now = 1000 + 1 / (PLANNED_PART * 0.1) + 0.1
     assert budget.affords()
     # What is to come counts as well, and compilation is paid once and is no part of it.
@@ -110,6 +110,14 @@ def test_epochs_have_their_part_however_much_is_done_at_steps(clock):
     # What the steps leave of the plan is theirs as well.
     function.seconds = 1.0
     assert budget.affords(GRACE_OF_EPOCHS + PLANNED_PART * 10 - 1.1)
+
+
+def test_half_of_what_is_free_is_kept_for_the_epochs_to_come(clock):
+    budget = Budget(0.02)
+    for done in (0.0, 0.5, 1.0):
+        free = GRACE_OF_EPOCHS * (0.5 + done / 2)
+        assert budget.affords(free - 1e-6, done=done)
+        assert not budget.affords(free + 1e-6, done=done)
 
 
 def test_without_a_limit_everything_is_affordable(clock):
@@ -136,9 +144,9 @@ def test_what_is_done_once_an_epoch_takes_no_sample_away(clock):
     [
         (None, 1.0, 0),
         (0.3, GRACE_OF_SAMPLES, 0),
-        # 0.178 of a step, spread over 30, is 0.6 %: what 0.4 % leave of 1.0 %.
-        (0.178, 0.4, 30),
-        (0.178, 0.9, 45),  # 0.1 % would be left: they get 0.4 % all the same
+        # 0.178 of a step, spread over 30, is 0.6 %: what 0.2 % leave of 0.8 %.
+        (0.178, 0.2, 30),
+        (0.178, 0.7, 45),  # 0.1 % would be left: they get 0.4 % all the same
         (0.178, 5.0, 45),
         (0.001, 0.6, 1),
     ],
