@@ -1,6 +1,7 @@
 """Tests that pytest would never run are worse than none: find them."""
 
 import ast
+import functools
 import re
 
 import pytest
@@ -29,6 +30,7 @@ def relative(path):
     return path.relative_to(TESTS).as_posix()
 
 
+@functools.cache
 def imported_names():
     """Names that test files import from, to tell helpers from lost tests."""
     found = set()
