@@ -225,12 +225,14 @@ class WatchedFunction:
         sampled = timed = False
         given, rate, base = args, None, None
         with self._failing():
-            sampled = self._plan()
+            sampled, ahead, left = self._plan()
             timed = self._times.wants(sampled, self.samples)
             touched, self._touched = self._touched, False
             tapped = time.thread_time()
             given, rate, base = self._tap.before(args, touched)
             tapped = time.thread_time() - tapped
+            # What is sure of the next steps may be so from here on: an epoch begins.
+            self._count_quick(sampled, ahead, left)
             if timed:
                 backend.wait_for(args)
         self.seconds += time.thread_time() - busy
@@ -307,7 +309,12 @@ class WatchedFunction:
     # --- sampling ------------------------------------------------------------
 
     def _plan(self):
-        """Returns whether the next step is sampled; counts the quick ones after it."""
+        """Asks the listeners; tells them before what they have not heard of yet.
+
+        Returns:
+            `(sampled, ahead, left)`: whether the next step is sampled, and lists of
+            the numbers of steps to the next sample and to the end of the epoch.
+        """
         self.deliver()
         self._wanting, ahead, left = [], [MOST_NOTES], []
         for listener in tuple(self._listeners):
@@ -322,17 +329,19 @@ class WatchedFunction:
             else:
                 self._wanting.append(listener)
         sampled = bool(self._wanting) and not self._cannot_sample
+        return sampled, ahead, [steps for steps in left if steps is not None]
+
+    def _count_quick(self, sampled, ahead, left):
+        """Counts the quick steps after the next one."""
         # The last batch of an epoch may be a smaller one: it is read, and the one
         # before it, so that its weight is known.
-        left = [steps for steps in left if steps is not None]
         self._sure = self._tap.sure and bool(left)
         if self._sure:
-            ahead.append(min(left) - 2)
+            ahead = [*ahead, min(left) - 2]
         # What comes after a sample is known when the listeners have it.
         quick = max(0, min(ahead) - 1)
         self._quick = 0 if sampled or not self._hears_resets else quick
         self._due = time.perf_counter() + MOST_SECONDS
-        return sampled
 
     def _prepare(self):
         """Makes the second function; it is compiled when it is called."""
