@@ -24,6 +24,11 @@ os.environ["MPLBACKEND"] = "Agg"
 import hypothesis
 import pytest
 
+if os.environ["KERAS_BACKEND"] == "tensorflow" and "KP_UNOPTIMIZED" in os.environ:
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
 hypothesis.settings.register_profile(
     "keras_practices",
     derandomize=True,

@@ -30,11 +30,14 @@ PARTS = (
     ("once", "torch", "once"),
     ("torch", "torch", "not once"),
 )
-# Half of the time goes to compiling programs that then run a few steps. XLA need not
-# optimise what it makes of them; the operations and their order stay the same.
-XLA_FLAGS = (
-    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-)
+# Half of the time goes to compiling programs that then run a few steps. XLA and
+# TensorFlow (`conftest.py`) need not optimise what they make of them; the operations
+# and their order stay the same.
+UNOPTIMIZED = {
+    "XLA_FLAGS": "--xla_backend_optimization_level=0 "
+    "--xla_llvm_disable_expensive_passes=true",
+    "KP_UNOPTIMIZED": "1",
+}
 # The backend whose package is smallest: the clean environment installs it anew.
 WHEEL_BACKEND = "jax"
 SIDE_BY_SIDE = 2
@@ -136,8 +139,8 @@ def run_backend(name, backend, marks=None):
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
         }
-        flags = {"XLA_FLAGS": XLA_FLAGS}
-        environment = {**flags, **cache, **os.environ, "KERAS_BACKEND": backend}
+        given = {**UNOPTIMIZED, **cache, **os.environ}
+        environment = {**given, "KERAS_BACKEND": backend}
         arguments = ["tests", *([] if marks is None else ["-m", marks])]
         run_pytest(outcome, sys.executable, arguments, ROOT, report, **environment)
     return outcome
