@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_practices._core.alike_steps import AlikeSteps
 from keras_practices.callbacks import TrainingMonitor
 
 # 40 rows in batches of 16: the last batch of a pass has 8 rows.
@@ -66,6 +67,27 @@ def test_the_last_batch_of_an_epoch_has_its_own_loss():
     expected = 3 * [errors[at : at + 16].mean() for at in starts]
     _, found = monitor.record.curve("loss")
     np.testing.assert_allclose(found, expected, atol=2e-5 * max(expected) * 121 / 16)
+
+
+def test_from_the_second_epoch_on_few_sizes_are_read(backend, monkeypatch):
+    if backend != "tensorflow":
+        pytest.skip("nothing has to be read there")
+    read, (model, _) = [], constant_model()
+    count = AlikeSteps.count
+    monkeypatch.setattr(
+        AlikeSteps, "count", lambda self, mean: read.append(mean) or count(self, mean)
+    )
+    per_epoch = []
+    note = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda *_: per_epoch.append(len(read))
+    )
+    own = {"batch_size": 2, "shuffle": False, "verbose": 0}
+    x, y = (np.tile(rows, (10, 1)) for rows in (X, Y))
+    monitor = TrainingMonitor(every=50)
+    model.fit(x, y, epochs=4, callbacks=[monitor, note], **own)
+    # Of 200 steps: the first, at most four samples, the step behind each, the last two,
+    # and one a second.
+    assert max(np.diff(per_epoch)) < 30
 
 
 class RateAt(keras.callbacks.Callback):
