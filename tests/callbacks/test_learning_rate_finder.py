@@ -249,12 +249,8 @@ def assert_same(found, expected):
         np.testing.assert_array_equal(found[path], value, err_msg=path, strict=True)
 
 
-# TensorFlow compiles its step for a quarter of a minute.
-NADAM = pytest.param("nadam", marks=pytest.mark.once)
-
-
 @any_curve
-@pytest.mark.parametrize("name", [NADAM, "sgd", "average", "scaled", "bfloat16"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_trained_model_is_left_as_it_was(name):
     model, before = trained_model(name)
     finder = LRFinder(max_rate=0.1, steps=10)
