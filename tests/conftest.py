@@ -24,11 +24,6 @@ os.environ["MPLBACKEND"] = "Agg"
 import hypothesis
 import pytest
 
-if os.environ["KERAS_BACKEND"] == "tensorflow" and "KP_UNOPTIMIZED" in os.environ:
-    import tensorflow as tf
-
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-
 hypothesis.settings.register_profile(
     "keras_practices",
     derandomize=True,
@@ -102,6 +97,28 @@ def _clean_slate():
             else:
                 del os.environ[name]
         pytest.fail(f"The test left environment variables changed: {names}.")
+
+
+def _optimize_graphs(wanted):
+    if os.environ["KERAS_BACKEND"] == "tensorflow":
+        import tensorflow as tf
+
+        options = {"disable_meta_optimizer": not wanted}
+        tf.config.optimizer.set_experimental_options(options)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _unoptimized_graphs():
+    if "KP_UNOPTIMIZED" in os.environ:
+        _optimize_graphs(False)
+
+
+@pytest.fixture(scope="module")
+def optimized_graphs():
+    """TensorFlow's graphs as users run them: two of one model may be fused apart."""
+    _optimize_graphs(True)
+    yield
+    _optimize_graphs("KP_UNOPTIMIZED" not in os.environ)
 
 
 @pytest.fixture

@@ -31,8 +31,8 @@ PARTS = (
     ("torch", "torch", "not once"),
 )
 # Half of the time goes to compiling programs that then run a few steps. XLA and
-# TensorFlow (`conftest.py`) need not optimise what they make of them; the operations
-# and their order stay the same.
+# TensorFlow need not optimise what they make of them; the operations and their order
+# stay the same. (Files that ask for `optimized_graphs` have TensorFlow's as users do.)
 UNOPTIMIZED = {
     "XLA_FLAGS": "--xla_backend_optimization_level=0 "
     "--xla_llvm_disable_expensive_passes=true",

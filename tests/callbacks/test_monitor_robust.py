@@ -19,6 +19,8 @@ from keras_practices.callbacks import TrainingMonitor
 from keras_practices.errors import KerasPracticesWarning
 from keras_practices.record import Record
 
+pytestmark = pytest.mark.usefixtures("optimized_graphs")
+
 RNG = np.random.default_rng(3)
 IMAGES = RNG.normal(size=(24, 6, 6, 1)).astype("float32")
 SERIES = RNG.normal(size=(24, 3, 2)).astype("float32")

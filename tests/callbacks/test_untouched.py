@@ -8,6 +8,8 @@ from keras_practices.callbacks import OverfitTinySubset
 from keras_practices.callbacks import SanityCheck
 from keras_practices.callbacks import TrainingMonitor
 
+pytestmark = pytest.mark.usefixtures("optimized_graphs")
+
 RNG = np.random.default_rng(1)
 Y = np.arange(40) % 3
 X = (RNG.normal(size=(40, 4)) + Y[:, None]).astype("float32")
