@@ -2,8 +2,8 @@
 
     python benchmarks/transfer_quadrants.py
     python benchmarks/transfer_quadrants.py --quick
-    python benchmarks/transfer_quadrants.py --mnist PATH.npz --seeds 5
-    python benchmarks/transfer_quadrants.py --mnist PATH.npz --seeds 12 --rows 10
+    python benchmarks/transfer_quadrants.py --mnist PATH.npz --seeds 12
+    python benchmarks/transfer_quadrants.py --mnist PATH.npz --tasks similar --rows 10
 
 A small convolutional network learns the digits 0-4. It is then taken over to 5-9:
 as they are ("similar"), or with the pixels of every image shuffled in one fixed order
@@ -33,6 +33,7 @@ from keras_practices import transfer
 from keras_practices.transfer import thresholds
 
 WAYS = ("plan", "all at once", "head only")
+TASKS = ("similar", "different")
 EPOCHS = thresholds.HEAD_EPOCHS + 2 * thresholds.TUNE_EPOCHS
 PATIENCE = 5
 TEST_ROWS = 1000
@@ -132,7 +133,7 @@ def accuracy(model, part):
     return float((model.predict(part[0], verbose=0).argmax(-1) == part[1]).mean())
 
 
-def run(data, sizes, seeds):
+def run(data, tasks, sizes, seeds):
     """Returns `{(task, rows a class): {way: accuracies}}` and the quadrants."""
     x, y = data
     found, quadrants = {}, {}
@@ -142,7 +143,7 @@ def run(data, sizes, seeds):
         model.compile("adam", "sparse_categorical_crossentropy")
         model.fit(x[y < 5], y[y < 5], epochs=10, verbose=0)
         weights = model.get_weights()
-        for task in ("similar", "different"):
+        for task in tasks:
             new, labels = x[y >= 5], y[y >= 5] - 5
             new = shuffled(new) if task == "different" else new
             for each in sizes:
@@ -184,8 +185,9 @@ def main():
     """Runs the benchmark and prints its table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mnist", metavar="PATH.npz")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--rows", type=int, nargs="+", default=[10, 100, 1000])
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
     parser.add_argument("--quick", action="store_true", help="two seeds, digits only")
     options = parser.parse_args()
     seeds = 2 if options.quick else options.seeds
@@ -200,7 +202,9 @@ def main():
     print(" | plan - all at once | plan - head only |")
     print("| --- " * (5 + len(WAYS)) + "|")
     for name, (data, sizes) in sets.items():
-        found, quadrants = run(data, sizes, seeds)
+        if not sizes:
+            continue
+        found, quadrants = run(data, options.tasks, sizes, seeds)
         for (task, each), scores in found.items():
             names, counts = np.unique(quadrants[task, each], return_counts=True)
             squares = [f"{n} ({c})" for n, c in zip(names, counts, strict=True)]

@@ -81,11 +81,16 @@ def batch_norms(model):
 
 
 class StatisticsPass:
-    """A forward pass that gives BatchNorm's statistics; compiled once for many runs."""
+    """A forward pass that gives BatchNorm's statistics; compiled once for many runs.
 
-    def __init__(self, model):
+    Args:
+        model: Built Keras model.
+        layers: Its BatchNorms that are meant; None: those that training moves.
+    """
+
+    def __init__(self, model, layers=None):
         self.model = model
-        self.layers = batch_norms(model)
+        self.layers = batch_norms(model) if layers is None else layers
         pairs = [(x.moving_mean, x.moving_variance) for x in self.layers]
         self.statistics = [variable for pair in pairs for variable in pair]
         self._own = [*model.trainable_variables, *model.non_trainable_variables]
@@ -95,6 +100,11 @@ class StatisticsPass:
         """Writes the averages over the batches into the model."""
         if not self.layers:
             return
+        for variable, value in zip(self.statistics, self.taken(batches), strict=True):
+            variable.assign(value)
+
+    def taken(self, batches):
+        """Returns the averages over the batches, in the order of `statistics`."""
         # Not the old statistics: one that is NaN would stay so, and 0 times NaN is NaN.
         fresh = {id(variable) for variable in self.statistics}
         values = [
@@ -112,8 +122,7 @@ class StatisticsPass:
                 rows += count
         if not rows:
             raise value_error(_OWNER, "data", "of at least one row", "no rows")
-        for variable, so_far in zip(self.statistics, total, strict=True):
-            variable.assign((so_far / rows).astype("float32"))
+        return [(so_far / rows).astype("float32") for so_far in total]
 
     def _collect(self, values, x):
         mapping = list(zip(self._own, values, strict=True))

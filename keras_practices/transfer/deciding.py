@@ -5,11 +5,8 @@ from keras_practices.measures.graph_nodes import DROPOUT
 from keras_practices.transfer import thresholds
 from keras_practices.transfer.plan_values import Probe
 from keras_practices.transfer.plan_values import Stage
-from keras_practices.transfer.probes import smallest_class
 
-# Rows of the smallest class below which half of a fold has none left of it.
-_MIN_CURVE = 5
-# Numbers have no classes; ten rows count as one of a class.
+# Numbers have no classes: ten rows of them count as one of a class.
 _ROWS_AS_ONE = 10
 
 
@@ -27,9 +24,9 @@ def decide(model, sample, targets, places, measured):
     similarity, helps = measured.similarity()
     similar = helps and similarity >= thresholds.SIMILAR
     rows = sample.total_rows or sample.rows
-    doubling = _doubling(measured, targets, as_good)
-    large = _is_large(rows, targets, doubling)
-    joins = measured.joins() if _joins(similar, _rows_each(rows, targets)) else []
+    rows_each = rows / (targets.classes or _ROWS_AS_ONE)
+    large = rows_each >= thresholds.FEW_ROWS
+    joins = measured.joins() if _joins(similar, rows_each) else []
     # A head on an earlier place is for rows too few to change what is in between.
     early = places.cuttable and not large
     cut = as_good if early else measured.count - 1
@@ -49,12 +46,12 @@ def decide(model, sample, targets, places, measured):
         ),
         "raw": _score(measured.raw),
         "similarity": similarity,
-        "doubling": doubling,
         "cut": places.depths[cut].name,
         "joins": tuple(depths[place].name for place in joins),
         "joined": _score(measured.joined),
         "groups": tuple(tuple(x.name for x in depth.layers) for depth in depths),
         "strength": probe.strength,
+        "renewed": measured.renewed,
         "stages": stages_for(similar, large, len(depths)),
         "notes": tuple(_notes(model, sample, places, measured, helps, depths)),
     }
@@ -84,12 +81,6 @@ def stages_for(similar, large, groups):
     return tuple(stages)
 
 
-def _doubling(measured, targets, place):
-    if targets.classes is not None and smallest_class(targets.values)[1] < _MIN_CURVE:
-        return None
-    return measured.doubling(place)
-
-
 def _joins(similar, rows_each):
     """Whether a head may read several places (Evci et al., arXiv:2201.03529).
 
@@ -98,17 +89,6 @@ def _joins(similar, rows_each):
     """
     fewest = thresholds.FEW_ROWS if similar else 0
     return fewest <= rows_each < thresholds.MANY_ROWS
-
-
-def _rows_each(rows, targets):
-    return rows / (targets.classes or _ROWS_AS_ONE)
-
-
-def _is_large(rows, targets, doubling):
-    rows_each = _rows_each(rows, targets)
-    if rows_each < thresholds.FEW_ROWS or rows_each >= thresholds.MANY_ROWS:
-        return rows_each >= thresholds.MANY_ROWS
-    return doubling is not None and doubling < thresholds.USED_UP
 
 
 def _score(reading):
@@ -132,6 +112,11 @@ def _notes(model, sample, places, measured, helps, depths):
     inside = [x for depth in depths for x in depth.layers] if places.cuttable else []
     if any(_normalizes(layer) for layer in inside or all_layers(model)):
         yield "BatchNorm of the network stays in inference mode in every stage"
+    if measured.renewed:
+        yield (
+            "BatchNorm's statistics are those of the new rows, with which a probe of "
+            "the last features reads better; a new head gets them too"
+        )
     drops = [x.name for x in all_layers(model) if isinstance(x, DROPOUT) and x.rate]
     if drops:
         yield (

@@ -79,9 +79,13 @@ class Features:
         self._own = _variables(model)
         self._compiled = backend.compiled(self._collect)
 
-    def own_values(self):
-        """Returns the network's weights as they are."""
-        return [ops.convert_to_tensor(variable.value) for variable in self._own]
+    def own_values(self, changed=()):
+        """Returns the network's weights as they are, but for `(variable, value)`s."""
+        others = {id(variable): value for variable, value in changed}
+        return [
+            ops.convert_to_tensor(others.get(id(v), v.value), v.dtype)
+            for v in self._own
+        ]
 
     def random_values(self, seed):
         """Returns weights as the network would begin with, for the same variables."""

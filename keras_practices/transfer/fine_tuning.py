@@ -27,6 +27,7 @@ from keras_practices.transfer.plan_values import Plan
 from keras_practices.transfer.planning import check_inputs
 from keras_practices.transfer.planning import check_model
 from keras_practices.transfer.planning import plan as make_plan
+from keras_practices.transfer.renewal import renew
 from keras_practices.transfer.result import FineTuning
 from keras_practices.transfer.result import join
 from keras_practices.transfer.stages import can_keep
@@ -140,6 +141,8 @@ def fine_tune(
         for stage in stages:
             # What cannot be set up is to be known before the first epoch.
             set_up(network, stage, settings["optimizer"])
+        if plan.renewed and not own:
+            renew(network.base, sample.x)
         return _carried_out(network, plan, stages, settings, parts, targets, fit)
     except BaseException:
         put_mask(mask)

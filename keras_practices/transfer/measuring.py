@@ -13,8 +13,8 @@ from keras_practices.transfer.probes import STRENGTHS
 from keras_practices.transfer.probes import difference
 from keras_practices.transfer.probes import is_better
 from keras_practices.transfer.probes import read
+from keras_practices.transfer.renewal import new_statistics
 from keras_practices.transfer.thresholds import CLEAR_ERRORS
-from keras_practices.transfer.thresholds import FEW_ERRORS
 
 
 class Measured:
@@ -40,6 +40,8 @@ class Measured:
         cuttable = all(depth.trail for depth in depths)
         self.together = joinable(depths) if cuttable else []
         self.joined = None
+        # Whether BatchNorm's statistics are those of the new rows.
+        self.renewed = False
         self.left_out = 0
 
     def take(self, until):
@@ -47,6 +49,8 @@ class Measured:
         last = self.count - 1
         self.features = self.passes.run(self.passes.own_values(), self.x)
         self.pretrained[last] = self._read(self.features[last])
+        if time.perf_counter() < until:
+            self._try_new_statistics()
         if self.raw_inputs is not None and time.perf_counter() < until:
             self.raw = self._read(self.raw_inputs)
         drawn = None
@@ -69,6 +73,17 @@ class Measured:
         if len(self.together) > 1 and time.perf_counter() < until:
             self.joined = self._read_joined()
 
+    def _try_new_statistics(self):
+        """Goes on with BatchNorm's statistics of these rows where a probe is better."""
+        changed = new_statistics(self.passes.model, self.x)
+        if not changed:
+            return
+        features = self.passes.run(self.passes.own_values(changed), self.x)
+        reading = self._read(features[-1])
+        if reading.loss < self.pretrained[self.count - 1].loss:
+            self.features, self.pretrained[self.count - 1] = features, reading
+            self.renewed = True
+
     def _read_joined(self):
         parts = [self.features[place] for place in self.together]
         # As strong a prior on what the head gives as for one place.
@@ -76,20 +91,16 @@ class Measured:
         return self._read(np.concatenate(parts, axis=1), strengths=strengths)
 
     def joins(self):
-        """Places that a head had better read together; none where one place does."""
+        """Places that a head had better read together; none where one does.
+
+        One does that makes no errors, or is clearly better: by chance the best of many
+        always is a little.
+        """
         best, as_good = self.best()
         if self.joined is None or (self.pretrained[as_good].scores == 1).all():
             return []
-        gap, error = difference(self.pretrained[best], self.joined)
-        return self.together if gap <= error else []
-
-    def halved(self, place):
-        """Reading with half of the rows, at the strength of the whole."""
-        return self._read(
-            self.features[place],
-            share=0.5,
-            strengths=(self.pretrained[place].strength,),
-        )
+        alone = is_better(self.pretrained[best], self.joined, CLEAR_ERRORS)
+        return [] if alone else self.together
 
     def _read(self, features, **kwargs):
         values, classes = self.targets.values, self.targets.classes is not None
@@ -122,16 +133,3 @@ class Measured:
         deepest = self.pretrained[self.count - 1]
         share = (deepest.score - base.score) / (top.score - base.score)
         return min(1.0, max(0.0, share)), is_better(top, base, CLEAR_ERRORS)
-
-    def doubling(self, place):
-        """Returns the share of its errors that a probe loses with twice the rows.
-
-        None where there are too few errors to tell: the probe can do the task, and
-        fine-tuning has little to win.
-        """
-        whole = self.pretrained[place]
-        errors = 1 - whole.scores
-        if self.targets.classes is not None and errors.sum() < FEW_ERRORS:
-            return None
-        half = 1 - self.halved(place).score
-        return (half - (1 - whole.score)) / half if half > 0 else None

@@ -80,7 +80,6 @@ class Plan:
         probes: `Probe` of each place, input first.
         raw: `(score, low, high)` on the raw inputs, or None.
         similarity: That share of the advantage, at most 1, 0 where there is none.
-        doubling: Share of its errors that a probe loses with twice the rows, or None.
         cut: Name of the place behind which a new head goes.
         joins: Names of the places whose features a new linear head reads together, in
             the place of those of the cut alone; none where they are no better.
@@ -88,6 +87,8 @@ class Plan:
         groups: Names of the layers with weights in front of the head, group by group,
             input first; what a stage unfreezes.
         strength: Inverse strength of the head's L2 penalty (scikit-learn's `C`).
+        renewed: True where BatchNorm's statistics were taken from the new rows for all
+            probes, and are for a new head, as a probe reads better with them.
         stages: `Stage`s in order.
         learning_rate: Rate of the head, for Adam.
         most_places: As given to `transfer.plan`.
@@ -115,12 +116,12 @@ class Plan:
     probes: tuple[Probe, ...]
     raw: Score | None
     similarity: float
-    doubling: float | None
     cut: str
     joins: tuple[str, ...]
     joined: Score | None
     groups: tuple[tuple[str, ...], ...]
     strength: float
+    renewed: bool
     stages: tuple[Stage, ...]
     learning_rate: float
     most_places: int
@@ -209,8 +210,6 @@ class Plan:
         if self.classes is not None:
             size += f", {self.rows_per_class:.0f} a class of {self.classes}"
         lines = [f"Transfer plan: {self.quadrant}: {self.advice}.", f"size: {size}"]
-        if self.doubling is not None:
-            lines[-1] += f"; twice the rows save {self.doubling:.0%} of the errors"
         lines.append(f"similarity: {self.similarity:.2f} of the advantage at the end")
         lines += _aligned(self.table())
         for number, stage in enumerate(self.stages, 1):

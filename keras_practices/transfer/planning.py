@@ -43,8 +43,7 @@ def plan(
     The notes decide by two questions: how many rows there are, and how similar the
     tasks. Similarity is measured: linear probes (logistic or ridge regression,
     cross-validated) read the new targets off the network at several depths, off the raw
-    inputs, and off a randomly initialised copy. Size is rows a class and, where that is
-    neither few nor many, whether twice the rows still help a probe. Nothing of the
+    inputs, and off a randomly initialised copy. Size is rows a class. Nothing of the
     model is written.
 
     Args:
@@ -71,8 +70,8 @@ def plan(
             takes, targets of no known form, a class with one row.
 
     Cost:
-        Two forward passes over `max_rows` rows and up to `2 * max_places + 2`
-        cross-validated probes.
+        Two forward passes over `max_rows` rows, two more where the network has
+        BatchNorm, and up to `2 * max_places + 3` cross-validated probes.
 
     Example:
 
@@ -85,7 +84,8 @@ def plan(
     References:
         CS231n, "Transfer Learning"; Yosinski et al. (2014), arXiv:1411.1792; Kornblith
         et al. (2019), arXiv:1805.08974; Alain and Bengio, "Understanding intermediate
-        layers using linear classifier probes" (2016), arXiv:1610.01644.
+        layers using linear classifier probes" (2016), arXiv:1610.01644; of statistics
+        of BatchNorm from the new rows: Li et al. (2016), arXiv:1603.04779.
     """
     _check(model, budget_seconds, max_rows, max_places, learning_rate, seed)
     begun = time.perf_counter()

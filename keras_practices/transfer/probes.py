@@ -66,7 +66,7 @@ def is_better(one, other, errors=2.0):
     return mean > 0 and mean > errors * error
 
 
-def read(features, targets, *, classes, seed, share=1.0, strengths=STRENGTHS):
+def read(features, targets, *, classes, seed, strengths=STRENGTHS):
     """Cross-validates a probe and returns the best of some strengths.
 
     The best by log loss where there are classes: of few rows most strengths get the
@@ -77,7 +77,6 @@ def read(features, targets, *, classes, seed, share=1.0, strengths=STRENGTHS):
         targets: Class numbers, or float64 array `(rows, outputs)`.
         classes: Bool: the targets are classes.
         seed: Integer for the folds; the same one gives the same folds.
-        share: Share of the training rows of each fold that is used.
         strengths: Floats.
 
     Returns:
@@ -88,8 +87,6 @@ def read(features, targets, *, classes, seed, share=1.0, strengths=STRENGTHS):
     for strength in strengths:
         scores, losses = np.zeros(len(features)), np.zeros(len(features))
         for train, test in folds:
-            if share < 1:
-                train = _part(train, targets, classes, share, seed)
             probe = fitted(features[train], targets[train], classes, strength)
             score = _class_scores if classes else _number_scores
             scores[test], losses[test] = score(probe, features[test], targets, test)
@@ -139,14 +136,6 @@ def _folds(targets, classes, seed):
         cut = StratifiedKFold(count, shuffle=True, random_state=seed)
         return cut.split(rows, targets)
     return KFold(min(count, len(targets)), shuffle=True, random_state=seed).split(rows)
-
-
-def _part(rows, targets, classes, share, seed):
-    from sklearn.model_selection import train_test_split
-
-    named = targets[rows] if classes else None
-    kept = max(int(share * len(rows)), len(np.unique(named)) if classes else 2)
-    return train_test_split(rows, train_size=kept, stratify=named, random_state=seed)[0]
 
 
 def _class_scores(probe, features, targets, test):

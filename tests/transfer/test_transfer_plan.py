@@ -85,13 +85,12 @@ def test_rows_decide_the_size(similar):
 
 
 @pytest.mark.once
-def test_features_that_are_used_up_make_a_set_large():
-    # Targets that half of the rows get wrong: more rows do not help a linear head.
+def test_features_that_say_nothing_are_said_to():
     x, y = task(200)
     y = np.random.default_rng(1).permutation(y)
     found = transfer.plan(network(), x, y, max_places=1)
     assert found.large
-    assert abs(found.doubling) < 0.29
+    assert not found.similar
     assert any("clearly better" in note for note in found.notes)
 
 
