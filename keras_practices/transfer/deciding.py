@@ -84,11 +84,10 @@ def stages_for(similar, large, groups):
 def _joins(similar, rows_each):
     """Whether a head may read several places (Evci et al., arXiv:2201.03529).
 
-    Of few rows it learns most from features that are known to fit. Of enough rows to
-    change all layers the last one's become the best.
+    Where the last features fit, a head learns most from them alone of few rows, and
+    with many rows they become the best.
     """
-    fewest = thresholds.FEW_ROWS if similar else 0
-    return fewest <= rows_each < thresholds.MANY_ROWS
+    return not similar or thresholds.FEW_ROWS <= rows_each < thresholds.MANY_ROWS
 
 
 def _score(reading):

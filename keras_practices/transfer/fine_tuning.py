@@ -64,8 +64,9 @@ def fine_tune(
     memory where nothing in front of it draws random numbers; it begins at the optimum
     of a linear probe. Then the plan's stages unfreeze the network from its head down,
     each group of layers at its own rate. BatchNorm of the network stays frozen, and so
-    in inference mode; the optimizer's state is handed from stage to stage. With
-    validation data the best weights of each stage are kept, those from before it too.
+    in inference mode, under a new head with statistics of the new rows where the plan
+    says so; the optimizer's state is handed from stage to stage. With validation data
+    the best weights of each stage are kept, those from before it too.
 
     **The model is trained in place.** Its layers are those of the result, and which of
     them learn stays as in the last stage; after an error the flags are put back.

@@ -7,7 +7,7 @@
 # benchmarks/transfer_quadrants.py to train everything costs accuracy with 8 rows a
 # class and none with 80. Where in between is our choice.
 FEW_ROWS = 50
-# As many as ImageNet has a class: the last features become the best for any task.
+# As many as ImageNet has a class: last features that fit need no others beside them.
 MANY_ROWS = 1000
 # Share of the advantage of pretrained features that must be left at the deepest place.
 # Yosinski et al., "How transferable are features in deep neural networks?" (2014): it
