@@ -26,7 +26,7 @@ def decide(model, sample, targets, places, measured):
     rows = sample.total_rows or sample.rows
     rows_each = rows / (targets.classes or _ROWS_AS_ONE)
     large = rows_each >= thresholds.FEW_ROWS
-    joins = measured.joins() if _joins(similar, rows_each) else []
+    joins = measured.joins(large) if _joins(similar, rows_each) else []
     # A head on an earlier place is for rows too few to change what is in between.
     early = places.cuttable and not large
     cut = as_good if early else measured.count - 1

@@ -90,16 +90,18 @@ class Measured:
         strengths = tuple(strength / len(parts) for strength in STRENGTHS)
         return self._read(np.concatenate(parts, axis=1), strengths=strengths)
 
-    def joins(self):
+    def joins(self, large):
         """Places that a head had better read together; none where one does.
 
         One does that makes no errors, or is clearly better: by chance the best of many
-        always is a little.
+        always is a little. Of little data the many weights of several places are also
+        learned worse, and one standard error is enough.
         """
         best, as_good = self.best()
         if self.joined is None or (self.pretrained[as_good].scores == 1).all():
             return []
-        alone = is_better(self.pretrained[best], self.joined, CLEAR_ERRORS)
+        errors = CLEAR_ERRORS if large else 1.0
+        alone = is_better(self.pretrained[best], self.joined, errors)
         return [] if alone else self.together
 
     def _read(self, features, **kwargs):
