@@ -40,10 +40,12 @@ def test_statistics_are_those_of_the_rows(frozen, count):
     before = [np.array(weight) for weight in model.get_weights()]
     found = {variable.name: value for variable, value in new_statistics(model, x)}
     np.testing.assert_allclose(found["moving_mean"], x.astype("f8").mean(0), rtol=1e-5)
-    # The mean of the variances of batches of 64 is a little less than that of all.
-    batches = max(1, count // 64)
+    # PyTorch's Keras takes a mean of squares less a squared mean, 9 less 9 in float32.
+    # Of several batches the variance of their means, 1 / 64 of it, is missing.
     np.testing.assert_allclose(
-        found["moving_variance"], x.astype("f8").var(0), rtol=3 * batches / count
+        found["moving_variance"],
+        x.astype("f8").var(0),
+        rtol=0.01 if count < 64 else 0.01 + 3 / 64,
     )
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
@@ -66,13 +68,10 @@ def test_a_head_stands_on_the_statistics_that_were_planned_for():
 
 
 def test_old_statistics_stay_where_nothing_is_won():
-    # Of as many rows as one layer has to be read, those of the old task are as good.
-    model = network()
+    # In rows that are all the same there is nothing to read, by either statistics.
     x, y = rows(200, 1)
-    y = np.random.default_rng(3).permutation(y)
     x[:] = x[:1]
-    plan = transfer.plan(model, x, y)
-    assert not plan.renewed
+    assert not transfer.plan(network(), x, y).renewed
 
 
 def test_without_batch_norm_there_is_nothing_to_renew():

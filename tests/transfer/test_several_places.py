@@ -7,6 +7,9 @@ import pytest
 from keras_practices import transfer
 from keras_practices.transfer.depths import joinable
 from keras_practices.transfer.depths import places_of
+from keras_practices.transfer.measuring import Measured
+from keras_practices.transfer.probes import Reading
+from keras_practices.transfer.targets import read_targets
 
 SIGNS = np.array([[1, -1, 1, -1], [1, -1, -1, 1]], "float32")
 
@@ -79,3 +82,23 @@ def test_places_behind_a_model_are_not_read_with_those_in_it():
     places = places_of(keras.Sequential(layers), None, 8)
     assert len(places.depths) == 3
     assert joinable(places.depths) == [0, 1]
+
+
+def reading(wrong):
+    """A probe of 100 rows that gets those from some number on wrong."""
+    return Reading((np.arange(100) < 100 - wrong).astype("float64"), 1.0, 0.1)
+
+
+@pytest.mark.parametrize(
+    # Of 100 rows, n more errors are n / sqrt(n - n² / 100) standard errors more.
+    ("more", "with_little", "with_much"),
+    [(0, True, True), (2, False, True), (5, False, False)],
+)
+def test_one_place_alone_has_to_be_better(more, with_little, with_much):
+    model, (x, y) = network(), task(100, 1)
+    depths = places_of(model, None, 8).depths
+    measured = Measured(model, depths, x, read_targets("plan", y, "classes"), 0)
+    measured.pretrained = {0: reading(10), 1: reading(5)}
+    measured.joined = reading(5 + more)
+    assert bool(measured.joins(large=False)) is with_little
+    assert bool(measured.joins(large=True)) is with_much
