@@ -1,7 +1,6 @@
 """Gradients and compilation on JAX."""
 
 import functools
-import inspect
 import itertools
 
 import jax
@@ -12,6 +11,7 @@ import numpy as np
 
 from keras_practices._core.fit_internals import LossMean
 from keras_practices._core.fit_internals import made_by_keras
+from keras_practices._core.inside_gradient import watched_step
 
 
 def compiled(function):
@@ -92,26 +92,8 @@ def devices():
 
 
 def watched_train_step(model, watch):
-    """Returns a `train_step` that adds what `watch` measures to its logs.
-
-    Activations inside the gradient belong to another trace. So the forward pass is
-    traced a second time outside it; the compiler merges the two.
-    """
-    original = model.train_step
-
-    def train_step(state, data):
-        with watch.opened(calls=False) as seen:
-            logs, after = original(state, data)
-        with watch.opened(seen, trace=_trace), watch.noting("activations"):
-            x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-            takes_training = "training" in inspect.signature(model.call).parameters
-            mode = {"training": True} if takes_training else {}
-            model.stateless_call(state[0], state[1], x, **mode)
-        with watch.noting("weights"):
-            seen.note_weights(state[0], copied=False)
-        return watch.add_figures(logs, seen, lambda: after[0]), after
-
-    return train_step
+    """Returns a `train_step` that adds what `watch` measures to its logs."""
+    return watched_step(model, watch, _trace)
 
 
 def _trace():

@@ -6,7 +6,7 @@ from keras_practices._core.train_function import WatchedFunction
 from keras_practices.callbacks.step_log import StepLog
 from keras_practices.measures.capture import open_layers
 from keras_practices.measures.capture import rematerialized
-from keras_practices.measures.step_figures import ACTIVATION_ROWS
+from keras_practices.measures.step_catch import ACTIVATION_ROWS
 from keras_practices.measures.step_figures import StepFigures
 
 # Steps between two lines of batch losses in the record, samples that are written

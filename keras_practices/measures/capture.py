@@ -9,6 +9,7 @@ import keras
 
 from keras_practices._core.model_layers import all_layers
 from keras_practices._core.model_layers import direct_layers
+from keras_practices._core.shadowing import shadowed
 
 # Built-in layers that run others inside a loop or a branch of their own: what
 # happens there belongs to another trace, and the layer as a whole is what we read.
@@ -169,33 +170,6 @@ def rematerialized(model):
 
     visit(model, False)
     return found
-
-
-@contextlib.contextmanager
-def shadowed(layers, shadow, name="call"):
-    """Puts another method on layers while the context is open, and takes it off.
-
-    Args:
-        layers: List of Keras layers, or of other objects.
-        shadow: Function `(layer, its method) -> the method in its place`.
-        name: Name of the method.
-
-    Yields:
-        None.
-    """
-    before = []
-    try:
-        for layer in layers:
-            before.append((layer, layer.__dict__.get(name)))
-            # Past Keras's attribute tracking: this is no state of the layer.
-            layer.__dict__[name] = shadow(layer, getattr(layer, name))
-        yield
-    finally:
-        for layer, own in before:
-            if own is None:
-                layer.__dict__.pop(name, None)
-            else:
-                layer.__dict__[name] = own
 
 
 def activation_name(layer):

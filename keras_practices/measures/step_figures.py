@@ -10,16 +10,15 @@ from keras import ops
 
 from keras_practices._core import backend
 from keras_practices._core.model_layers import all_layers
+from keras_practices._core.shadowing import shadowed
 from keras_practices._core.train_function import FIGURES
 from keras_practices.measures.activation_figures import activation_parts
 from keras_practices.measures.capture import activation_name
 from keras_practices.measures.capture import open_layers
 from keras_practices.measures.capture import rematerialized
-from keras_practices.measures.capture import shadowed
+from keras_practices.measures.step_catch import StepCatch
 from keras_practices.measures.step_layout import StepLayout
 
-# Rows of the batch on which activations are measured.
-ACTIVATION_ROWS = 8
 # Entries of each gradient that are kept for its histogram.
 GRADIENT_ENTRIES = 256
 # Weights of a model that are kept over the update where it is made in place (8 MB),
@@ -27,46 +26,6 @@ GRADIENT_ENTRIES = 256
 KEPT_WEIGHTS = 2**21
 KEPT_WHOLE = 2**12
 _ELSEWHERE = "It runs in a loop, a branch or a rematerialized function."
-
-
-class _Seen:
-    """What the hooks of one step have caught, in one thread."""
-
-    def __init__(self, figures):
-        self._figures = figures
-        self.calls = None
-        self.elsewhere = {}
-        self.weights = None
-        self.gradients = {}
-        self.strides = []
-
-    @property
-    def variables(self):
-        """Trainable variables of the model; it may be built in this very step."""
-        return self._figures.variables
-
-    def note_weights(self, values, copied=True):
-        """Keeps the weights as they were before the first update of the step.
-
-        Args:
-            values: List of tensors, one for each variable.
-            copied: Bool. Whether keeping a tensor over the update costs memory: then
-                of a large model only evenly spread entries are kept.
-
-        Returns:
-            List of what is kept.
-        """
-        if self.weights is None:
-            strides = self._figures.strides
-            self.strides = strides if copied else [1] * len(strides)
-            pairs = zip(values, self.strides, strict=True)
-            self.weights = [_spread(value, stride) for value, stride in pairs]
-        return self.weights
-
-    def note_gradients(self, variables, gradients):
-        """Keeps the gradients of the step; the last update counts."""
-        for variable, gradient in zip(variables, gradients, strict=True):
-            self.gradients[id(variable)] = gradient
 
 
 class StepFigures:
@@ -142,18 +101,14 @@ class StepFigures:
         def call(*args, **kwargs):
             outputs = original(*args, **kwargs)
             with self.noting("activations") as seen:
-                if seen is None or seen.calls is None:
-                    pass
-                elif seen.trace is None or seen.trace() == seen.within:
-                    seen.calls.append((layer, _first_rows(outputs)))
-                else:
-                    seen.elsewhere[id(layer)] = layer
+                if seen is not None:
+                    seen.note_call(layer, original, args, outputs)
             return outputs
 
         return call
 
     @contextlib.contextmanager
-    def opened(self, seen=None, *, calls=True, trace=None):
+    def opened(self, seen=None, *, calls=True, trace=None, carried=False):
         """Begins a step in this thread, or goes on with one.
 
         Args:
@@ -161,21 +116,20 @@ class StepFigures:
             calls: Bool. Whether outputs of layers are caught.
             trace: Function that tells in which graph or trace it is called. Outputs
                 of another one than that of the step cannot be used in the step.
+            carried: Bool. Whether what is caught will be carried out of this trace.
 
         Yields:
             What the hooks catch.
         """
-        seen = seen or _Seen(self)
-        seen.calls = [] if calls else None
-        seen.trace = None
-        if trace is not None:
-            with self.noting("activations"):
-                seen.within, seen.trace = trace(), trace
+        seen = seen or StepCatch(self)
+        with self.noting("activations"):
+            seen.open(calls=calls, trace=trace, carried=carried)
+        outer = getattr(self._local, "seen", None)
         self._local.seen = seen
         try:
             yield seen
         finally:
-            self._local.seen = None
+            self._local.seen = outer
 
     @contextlib.contextmanager
     def noting(self, what="gradients"):
@@ -269,9 +223,8 @@ class StepFigures:
 
     def _layer_parts(self, seen):
         outputs = {}
-        for layer, rows in seen.calls or ():
-            if rows is not None:
-                outputs.setdefault(id(layer), (layer, []))[1].append(rows)
+        for layer, rows in seen.outputs():
+            outputs.setdefault(id(layer), (layer, []))[1].append(rows)
         for layer in seen.elsewhere.values():
             if id(layer) not in outputs:
                 what = f"activations of layer {layer.name!r}"
@@ -315,18 +268,6 @@ def _optimizers(model):
     return list({id(one): one for one in known}.values())
 
 
-def _first_rows(outputs):
-    tensor = outputs
-    if not hasattr(tensor, "shape"):
-        tensor = next(iter(keras.tree.flatten(outputs)), None)
-    shape = getattr(tensor, "shape", None)
-    if shape is None or len(shape) < 2 or shape[-1] is None:
-        return None
-    if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype)):
-        return None
-    return ops.stop_gradient(tensor[:ACTIVATION_ROWS])
-
-
 def _not_finite(tensor):
     return ops.sum(ops.cast(ops.logical_not(ops.isfinite(tensor)), "float32"))
 
@@ -344,10 +285,6 @@ def coprime(stride, size):
     while stride > 1 and math.gcd(stride, size) > 1:
         stride += 1
     return min(stride, max(1, size))
-
-
-def _spread(tensor, stride):
-    return tensor if stride == 1 else ops.reshape(tensor, (-1,))[::stride]
 
 
 def _few(flat):

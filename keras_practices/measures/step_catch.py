@@ -1,0 +1,130 @@
+"""What hooks have caught of one training step, on the device."""
+
+import keras
+from keras import ops
+
+# Rows of the batch on which activations are measured.
+ACTIVATION_ROWS = 8
+# Layers that are an activation and nothing else.
+ACTIVATIONS = (
+    keras.layers.Activation,
+    keras.layers.ELU,
+    keras.layers.LeakyReLU,
+    keras.layers.ReLU,
+)
+
+
+class StepCatch:
+    """Holds gradients, old weights and rows of layers' outputs, in one thread.
+
+    Args:
+        figures: The `StepFigures` whose hooks fill it.
+
+    Attributes:
+        elsewhere: Dict id → layer of those whose outputs belong to another trace.
+        gradients: Dict id of the variable → its gradient.
+        weights: List of tensors, one for each variable, or None.
+        strides: List of the distances of the entries kept of each weight.
+    """
+
+    def __init__(self, figures):
+        self._figures = figures
+        self._calls = None
+        self.elsewhere = {}
+        self.weights = None
+        self.gradients = {}
+        self.strides = []
+
+    @property
+    def variables(self):
+        """Trainable variables of the model; it may be built in this very step."""
+        return self._figures.variables
+
+    def open(self, *, calls, trace, carried):
+        """Begins to listen, or no longer listens, to calls of layers.
+
+        Args:
+            calls: Bool. Whether outputs of layers are caught.
+            trace: Function that tells in which graph or trace it is called, or None.
+            carried: Bool. Whether what is caught will be carried out of this trace.
+        """
+        self._calls = [] if calls else None
+        self._trace, self._carried = None, carried
+        if trace is not None:
+            self._within, self._trace = trace(), trace
+
+    def note_call(self, layer, function, args, outputs):
+        """Keeps rows of the first output of a layer.
+
+        Args:
+            layer: A Keras layer.
+            function: What it computes with.
+            args: Tuple of its arguments.
+            outputs: What came out.
+        """
+        if self._calls is None:
+            return
+        if self._trace is not None and self._trace() != self._within:
+            self.elsewhere[id(layer)] = layer
+            return
+        kept, make = outputs, None
+        if self._carried and args and isinstance(layer, ACTIVATIONS):
+            # Of an output that only a sum takes in, as behind the last ReLU of a
+            # ResNet, XLA adds in another order once it has to be kept.
+            kept, make = args[0], function
+        rows = _first_rows(kept)
+        if rows is not None:
+            self._calls.append((layer, rows, make))
+
+    def rows(self):
+        """Returns the tensors that are kept of calls, as a list."""
+        return [rows for _, rows, _ in self._calls]
+
+    def replace_rows(self, tensors):
+        """Puts other tensors in their place, which can be used in another trace."""
+        pairs = zip(self._calls, tensors, strict=True)
+        self._calls = [(layer, rows, make) for (layer, _, make), rows in pairs]
+
+    def outputs(self):
+        """Yields `(layer, first rows of an output)` of each call."""
+        for layer, rows, make in self._calls or ():
+            yield layer, rows if make is None else make(rows)
+
+    def note_weights(self, values, copied=True):
+        """Keeps the weights as they were before the first update of the step.
+
+        Args:
+            values: List of tensors, one for each variable.
+            copied: Bool. Whether keeping a tensor over the update costs memory: then
+                of a large model only evenly spread entries are kept.
+
+        Returns:
+            List of what is kept.
+        """
+        if self.weights is None:
+            strides = self._figures.strides
+            self.strides = strides if copied else [1] * len(strides)
+            pairs = zip(values, self.strides, strict=True)
+            self.weights = [_spread(value, stride) for value, stride in pairs]
+        return self.weights
+
+    def note_gradients(self, variables, gradients):
+        """Keeps the gradients of the step; the last update counts."""
+        for variable, gradient in zip(variables, gradients, strict=True):
+            self.gradients[id(variable)] = gradient
+
+
+def _first_rows(outputs):
+    tensor = outputs
+    if not hasattr(tensor, "shape"):
+        tensor = next(iter(keras.tree.flatten(outputs)), None)
+    shape = getattr(tensor, "shape", None)
+    if shape is None or len(shape) < 2 or shape[-1] is None:
+        return None
+    if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype)):
+        return None
+    return ops.stop_gradient(tensor[:ACTIVATION_ROWS])
+
+
+def _spread(tensor, stride):
+    return tensor if stride == 1 else ops.reshape(tensor, (-1,))[::stride]
