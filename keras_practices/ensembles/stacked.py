@@ -192,17 +192,21 @@ class StackedPredictor:
         return traced(run), structure
 
 
-class _InTurn(keras.callbacks.Callback):
-    """Listens to every batch, and does nothing.
+class _Unheard(keras.callbacks.CallbackList):
+    """Hooks of `predict` that nobody listens to.
 
-    Where nobody listens, Keras makes threads for hooks that do nothing, as long as one
-    of these three is not overridden. Small models feel it.
+    Keras makes threads to run hooks that do nothing, or turns what each batch gave
+    into NumPy for them, for which JAX waits. Small models feel it.
     """
 
-    def on_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_predict_begin(self, logs: Any = None) -> None:
         """Does nothing."""
 
-    on_train_batch_end = on_test_batch_end = on_predict_batch_end = on_batch_end
+    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Does nothing."""
+
+    on_predict_end = on_predict_begin
+    on_predict_batch_begin = on_predict_batch_end
 
 
 class StackedModel(keras.Model):
@@ -222,8 +226,8 @@ class StackedModel(keras.Model):
         callbacks: Any = None,
     ) -> Any:
         """Predicts, as any model."""
-        if callbacks is None:
-            callbacks = [_InTurn()]
+        if callbacks is None and verbose == 0:
+            callbacks = _Unheard()
         opened = self._predictor.open() if self._predictor else contextlib.nullcontext()
         with opened:
             return super().predict(x, batch_size, verbose, steps, callbacks)

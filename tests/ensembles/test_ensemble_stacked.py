@@ -158,6 +158,14 @@ def test_what_comes_often_goes_past_the_layers(rows, backend, monkeypatch):
     np.testing.assert_array_equal(ensemble.predict_on_batch(x[:rows]), expected)
 
 
+def test_predict_shows_its_progress_where_it_is_asked_to(capsys):
+    ensemble = Ensemble([dense(), dense()])
+    quiet = ensemble.predict(X, batch_size=8, verbose=0)
+    assert not capsys.readouterr().out
+    np.testing.assert_array_equal(ensemble.predict(X, batch_size=8, verbose=1), quiet)
+    assert f"{math.ceil(len(X) / 8)}/{math.ceil(len(X) / 8)}" in capsys.readouterr().out
+
+
 def test_predict_calls_the_hooks_it_is_given_and_starts_no_threads(monkeypatch):
     batches, threads = [], []
     start = threading.Thread.start
