@@ -5,13 +5,8 @@ from keras import ops
 
 # Rows of the batch on which activations are measured.
 ACTIVATION_ROWS = 8
-# Layers that are an activation and nothing else.
-ACTIVATIONS = (
-    keras.layers.Activation,
-    keras.layers.ELU,
-    keras.layers.LeakyReLU,
-    keras.layers.ReLU,
-)
+# Layers that are an activation of each row by itself, beside `Activation`.
+ACTIVATIONS = (keras.layers.ELU, keras.layers.LeakyReLU, keras.layers.ReLU)
 
 
 class StepCatch:
@@ -68,9 +63,9 @@ class StepCatch:
             self.elsewhere[id(layer)] = layer
             return
         kept, make = outputs, None
-        if self._carried and args and isinstance(layer, ACTIVATIONS):
-            # Of an output that only a sum takes in, as behind the last ReLU of a
-            # ResNet, XLA adds in another order once it has to be kept.
+        if self._carried and args and _is_activation(layer):
+            # An output that only a mean takes in, as behind the last ReLU of a ResNet,
+            # XLA sums with other rounding once it has to be kept.
             kept, make = args[0], function
         rows = _first_rows(kept)
         if rows is not None:
@@ -112,6 +107,15 @@ class StepCatch:
         """Keeps the gradients of the step; the last update counts."""
         for variable, gradient in zip(variables, gradients, strict=True):
             self.gradients[id(variable)] = gradient
+
+
+def _is_activation(layer):
+    """Whether a layer is one of Keras's activations: some rows can be had alone."""
+    if type(layer) is keras.layers.Activation:
+        name = getattr(layer.activation, "__name__", "")
+        # A function of the user's may mix rows.
+        return getattr(keras.activations, name, None) is layer.activation
+    return type(layer) in ACTIVATIONS
 
 
 def _first_rows(outputs):

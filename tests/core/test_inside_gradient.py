@@ -50,6 +50,20 @@ def test_the_forward_pass_is_run_again_only_for_a_train_step_of_the_users(kind, 
     assert counted.inner.name in sample["layers"]
 
 
+@only_jax
+def test_a_function_that_mixes_rows_is_measured_as_it_ran():
+    model = keras.Sequential(
+        [keras.Input((3,)), layers.Activation(lambda x: x - keras.ops.mean(x, axis=0))]
+    )
+    model.add(layers.Dense(1))
+    model.compile("sgd", "mse")
+    x = RNG.normal(size=(32, 3)).astype("float32")
+    monitor = TrainingMonitor(every=1, overhead=1.0)
+    model.fit(x, x[:, :1], batch_size=32, shuffle=False, verbose=0, callbacks=[monitor])
+    found = monitor.record.samples[0]["layers"][model.layers[0].name]["mean"]
+    np.testing.assert_allclose(found, (x - x.mean(0))[:8].mean(), atol=1e-6)
+
+
 def residual():
     """The end of a ResNet: a sum, a ReLU and a mean over places."""
     inputs = keras.Input((8, 8, 3))
