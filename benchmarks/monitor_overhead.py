@@ -33,7 +33,7 @@ import numpy as np
 
 BACKENDS = ("tensorflow", "jax", "torch")
 MODELS = ("mlp", "convnet", "resnet20", "transformer")
-ALL = (*MODELS, "tiny")
+ALL = (*MODELS, "wide", "tiny")
 BARE = ("bare", "bare again")
 OTHERS = ("noop", "blog", "ours", "ours @10", "ours fresh", "tensorboard")
 DEFAULTS = [name for name in OTHERS if name != "ours fresh"]

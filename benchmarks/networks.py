@@ -1,4 +1,4 @@
-"""Four small networks, and rows for them, to measure costs on.
+"""Four small networks, a wide and a tiny one, and rows for them, to measure costs on.
 
 The rows are random numbers of the right shape: a cost does not depend on what the
 pixels show, and nothing has to be downloaded.
@@ -137,6 +137,14 @@ def transformer():
     return keras.Model(inputs, keras.layers.Dense(CLASSES)(x), name="transformer")
 
 
+def wide():
+    """Twelve million weights, to measure memory on: 47 MB."""
+    hidden = [keras.layers.Dense(1024, activation="relu") for _ in range(12)]
+    return keras.Sequential(
+        [keras.Input((784,)), *hidden, keras.layers.Dense(CLASSES)], name="wide"
+    )
+
+
 def tiny():
     """As little work a step as can be, for trainings of very many steps."""
     return keras.Sequential(
@@ -156,6 +164,7 @@ NETWORKS = {
         Network("convnet", 64, (28, 28, 1), convnet),
         Network("resnet20", 64, (32, 32, 3), resnet20),
         Network("transformer", 32, (LENGTH,), transformer, words=WORDS),
+        Network("wide", 128, (784,), wide),
         Network("tiny", 8, (8,), tiny),
     )
 }

@@ -108,6 +108,9 @@ def watched_apply(optimizer, watch):
         with watch.noting() as seen:
             if seen is not None:
                 _note(seen, optimizer, optimizer_variables, grads)
+                trainable_variables = seen.measured_first(
+                    optimizer._trainable_variables, trainable_variables
+                )
         return original(optimizer_variables, grads, trainable_variables)
 
     return "stateless_apply", stateless_apply

@@ -40,7 +40,7 @@ def watched_step(model, watch, trace):
             with opened(), watch.noting("activations"):
                 _call_again(model, state, data)
         with watch.noting("weights"):
-            seen.note_weights(state[0], copied=False)
+            seen.note_weights(state[0])
         return watch.add_figures(logs, seen, lambda: after[0]), after
 
     return train_step

@@ -21,7 +21,7 @@ from keras_practices.measures.capture import without_penalties
 from keras_practices.measures.layers import input_tensors
 from keras_practices.measures.model_card import has_custom_train_step
 from keras_practices.measures.side_state import regularization_loss
-from keras_practices.measures.step_figures import coprime
+from keras_practices.measures.weight_figures import coprime
 
 # Entries of each layer's output that are kept for its histogram.
 OUTPUT_ENTRIES = 10_000

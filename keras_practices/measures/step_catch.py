@@ -1,7 +1,13 @@
 """What hooks have caught of one training step, on the device."""
 
+import math
+
 import keras
 from keras import ops
+
+from keras_practices._core import backend
+from keras_practices.measures.weight_figures import LARGE
+from keras_practices.measures.weight_figures import measure_gradient
 
 # Rows of the batch on which activations are measured.
 ACTIVATION_ROWS = 8
@@ -18,6 +24,8 @@ class StepCatch:
     Attributes:
         elsewhere: Dict id → layer of those whose outputs belong to another trace.
         gradients: Dict id of the variable → its gradient.
+        measured: Dict id of the variable → figures of its gradient, where it is
+            measured already.
         weights: List of tensors, one for each variable, or None.
         strides: List of the distances of the entries kept of each weight.
     """
@@ -28,6 +36,8 @@ class StepCatch:
         self.elsewhere = {}
         self.weights = None
         self.gradients = {}
+        self.measured = {}
+        self._kept = {}
         self.strides = []
 
     @property
@@ -85,28 +95,59 @@ class StepCatch:
         for layer, rows, make in self._calls or ():
             yield layer, rows if make is None else make(rows)
 
-    def note_weights(self, values, copied=True):
+    def note_weights(self, values):
         """Keeps the weights as they were before the first update of the step.
+
+        Of a large model only evenly spread entries are kept: updates are made in place.
 
         Args:
             values: List of tensors, one for each variable.
-            copied: Bool. Whether keeping a tensor over the update costs memory: then
-                of a large model only evenly spread entries are kept.
 
         Returns:
             List of what is kept.
         """
         if self.weights is None:
-            strides = self._figures.strides
-            self.strides = strides if copied else [1] * len(strides)
-            pairs = zip(values, self.strides, strict=True)
-            self.weights = [_spread(value, stride) for value, stride in pairs]
+            self.strides = self._figures.strides
+            kept = zip(self.variables, values, self.strides, strict=True)
+            self.weights = [self._spread(*one) for one in kept]
         return self.weights
 
     def note_gradients(self, variables, gradients):
         """Keeps the gradients of the step; the last update counts."""
         for variable, gradient in zip(variables, gradients, strict=True):
             self.gradients[id(variable)] = gradient
+
+    def measured_first(self, variables, values):
+        """Measures large gradients, and makes their updates wait for that.
+
+        A compiler that frees a gradient once it is used keeps all of them, as large as
+        the model, where they are measured after the updates.
+
+        Args:
+            variables: List of variables, of which `gradients` has the gradients.
+            values: List of their tensors before the update.
+
+        Returns:
+            List of the same tensors, to be updated.
+        """
+        strides = zip(self.variables, self._figures.strides, strict=True)
+        strides = {id(variable): stride for variable, stride in strides}
+        results = []
+        for variable, value in zip(variables, values, strict=True):
+            if math.prod(value.shape) > LARGE and id(variable) in strides:
+                figures = measure_gradient(self.gradients[id(variable)])
+                kept = _spread(value, strides[id(variable)])
+                self.measured[id(variable)] = figures
+                self._kept[id(variable)] = kept
+                # Never below zero, which a compiler does not know.
+                parts = [backend.total(ops.abs(x)) for x in (*figures, kept)]
+                value = ops.where(sum(parts) < 0, ops.zeros_like(value), value)
+            results.append(value)
+        return results
+
+    def _spread(self, variable, value, stride):
+        kept = self._kept.get(id(variable))
+        return _spread(value, stride) if kept is None else kept
 
 
 def _is_activation(layer):

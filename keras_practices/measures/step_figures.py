@@ -1,7 +1,6 @@
 """What one training step did, measured inside the step and reduced on the device."""
 
 import contextlib
-import math
 import threading
 
 import keras
@@ -18,13 +17,9 @@ from keras_practices.measures.capture import open_layers
 from keras_practices.measures.capture import rematerialized
 from keras_practices.measures.step_catch import StepCatch
 from keras_practices.measures.step_layout import StepLayout
+from keras_practices.measures.weight_figures import kept_stride
+from keras_practices.measures.weight_figures import weight_parts
 
-# Entries of each gradient that are kept for its histogram.
-GRADIENT_ENTRIES = 256
-# Weights of a model that are kept over the update where it is made in place (8 MB),
-# and the size up to which a variable is kept as a whole: of ten biases no part will do.
-KEPT_WEIGHTS = 2**21
-KEPT_WHOLE = 2**12
 _ELSEWHERE = "It runs in a loop, a branch or a rematerialized function."
 
 
@@ -33,10 +28,10 @@ class StepFigures:
 
     While a step is traced (on PyTorch: run) hooks catch gradients, weights before the
     update and the outputs of every layer with an activation. All of it is reduced to
-    one small vector on the device; `read` turns the vector into figures. Where updates
-    are made in place (TensorFlow, PyTorch) the update of a model of more than 2 million
-    weights is estimated from that many evenly spread entries, beside the norm of the
-    new weights, so that the memory of a sample does not grow with the model.
+    one small vector on the device; `read` turns the vector into figures. The update of
+    a model of more than a million weights is estimated from that many evenly spread
+    entries, beside the norm of the new weights, so that the memory of a sample does not
+    grow with the model.
 
     Layers of a `RematScope` are left out: their forward pass is run again inside the
     gradient.
@@ -60,7 +55,7 @@ class StepFigures:
         self._sizes = [int(np.prod(v.shape)) for v in self._variables]
         self._paths = _distinct([v.path for v in self._variables])
         total = sum(self._sizes)
-        self.strides = [_stride(size, total) for size in self._sizes]
+        self.strides = [kept_stride(size, total) for size in self._sizes]
         layers, hidden = open_layers(model), rematerialized(model)
         names = _distinct([layer.name for layer in layers])
         self._layers = {
@@ -156,7 +151,7 @@ class StepFigures:
         """
         parts = []  # each one `(keys of its entries, tensor of rank 1)`
         for what, measure in (
-            ("weights", lambda: self._weight_parts(seen, values())),
+            ("weights", lambda: weight_parts(seen, values(), self._sizes)),
             ("activations", lambda: self._layer_parts(seen)),
         ):
             with self.noting(what):
@@ -184,42 +179,6 @@ class StepFigures:
                 entries.append((figure, name, of_layer, length))
         sizes = dict(zip(paths, self._sizes, strict=True))
         return StepLayout(entries, sizes, self._owners, dict(self._activations))
-
-    def _weight_parts(self, seen, after):
-        found = [(i, seen.gradients.get(id(v))) for i, v in enumerate(seen.variables)]
-        # Not -1: of a dense layer on sequences in batches of unknown size TensorFlow
-        # does not know the shape of the gradient.
-        gradients = {
-            i: backend.shaped(g, self._sizes[i]) for i, g in found if g is not None
-        }
-        weights = {i: backend.shaped(new, -1) for i, new in enumerate(after)}
-        square_sum = backend.square_sum
-        sums = {("gradient_norm", i): square_sum(g) for i, g in gradients.items()}
-        for i, new in weights.items():
-            if seen.weights is None:
-                sums["weight_norm", i] = square_sum(new)
-                continue
-            stride = seen.strides[i]
-            kept = backend.shaped(seen.weights[i], -1)
-            # Of a part of the old weights no norm and no finiteness can be told.
-            sums["weight_norm", i] = square_sum(kept if stride == 1 else new)
-            part = new if stride == 1 else new[::stride]
-            update = backend.square_distance(kept, part)
-            sums["update_norm", i] = update * (self._sizes[i] / kept.shape[0])
-        if not sums:
-            return []
-        norms = backend.stacked(list(sums.values()))
-        # Counting is slow, and a finite sum of squares says that there is nothing to
-        # count. New weights are finite where the old ones and the update are.
-        counted = {("finite", i): new for i, new in weights.items()}
-        counted |= {("gradient_finite", i): g for i, g in gradients.items()}
-        bad = backend.seldom(
-            ops.logical_not(ops.isfinite(backend.total(norms))),
-            lambda: ops.zeros((len(counted),), "float32"),
-            lambda: backend.stacked([_not_finite(x) for x in counted.values()]),
-        )
-        few = [([("gradient", i)], _few(g)) for i, g in gradients.items()]
-        return [(list(sums), norms), (list(counted), bad), *few]
 
     def _layer_parts(self, seen):
         outputs = {}
@@ -266,31 +225,6 @@ def _optimizers(model):
     held = [model.optimizer, *vars(model).values()]
     known = [one for one in held if isinstance(one, keras.optimizers.Optimizer)]
     return list({id(one): one for one in known}.values())
-
-
-def _not_finite(tensor):
-    return ops.sum(ops.cast(ops.logical_not(ops.isfinite(tensor)), "float32"))
-
-
-def _stride(size, total):
-    """Distance of the entries that are kept of a variable."""
-    if size <= KEPT_WHOLE:
-        return 1
-    return coprime(-(-total // KEPT_WEIGHTS), size)
-
-
-def coprime(stride, size):
-    """The next stride that hits every column of whatever shape has this size."""
-    # With a common divisor it would hit the same columns again and again.
-    while stride > 1 and math.gcd(stride, size) > 1:
-        stride += 1
-    return min(stride, max(1, size))
-
-
-def _few(flat):
-    """Evenly spread entries: enough for a histogram over the samples of an epoch."""
-    size = int(flat.shape[0])
-    return flat[:: coprime(max(1, size // GRADIENT_ENTRIES), size)][:GRADIENT_ENTRIES]
 
 
 def _distinct(names):

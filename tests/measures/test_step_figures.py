@@ -213,6 +213,23 @@ def test_every_figure_is_that_of_numpy(name):
     check_record(sparse.record, steps, rtol=case.rtol, of_steps=[1, 2, 4])
 
 
+@pytest.mark.parametrize("name", ["adam, each clipped", *list(CASES)[5:]])
+def test_figures_of_large_weights(name, monkeypatch):
+    """Measured one by one; where a compiler orders the sums, before their updates."""
+    for module in ("weight_figures", "step_catch"):
+        monkeypatch.setattr(f"keras_practices.measures.{module}.LARGE", 4)
+    case = CASES[name]
+    model, monitor = make_model(case), TrainingMonitor(every=1, overhead=1.0)
+    batches = fit(model, case, monitor)
+    watched = [array(v.value) for v in model.variables]
+    paths = [v.path for v in model.trainable_variables]
+    steps, _ = expected_steps(case, batches, paths)
+    check_record(monitor.record, steps, rtol=case.rtol, of_steps=range(1, STEPS))
+    back_to_start(model, WEIGHTS)
+    fit(model, case)
+    check_same(watched, [array(v.value) for v in model.variables])
+
+
 def test_the_cases_are_what_their_names_say():
     """Clipping clips, an update is left out, the average moves the weights."""
 
