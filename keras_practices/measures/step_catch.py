@@ -137,8 +137,8 @@ class StepCatch:
             if math.prod(value.shape) > LARGE and id(variable) in strides:
                 figures = measure_gradient(self.gradients[id(variable)])
                 kept = _spread(value, strides[id(variable)])
-                self.measured[id(variable)] = figures
-                self._kept[id(variable)] = kept
+                self.measured[id(variable)] = figures  # the last update counts
+                self._kept.setdefault(id(variable), kept)
                 # Never below zero, which a compiler does not know.
                 parts = [backend.total(ops.abs(x)) for x in (*figures, kept)]
                 value = ops.where(sum(parts) < 0, ops.zeros_like(value), value)
