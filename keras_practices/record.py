@@ -12,7 +12,9 @@ A record is a list of plain dicts, in memory and (when it has a folder) in
 - `sample`: a step seen from inside. `step`, `epoch`, `rows` (on which activations were
   measured, at most), `window_rows` (rows since the epoch began); `weights`: by path
   `gradient_norm`, `weight_norm` (before the update), `update_norm`, `update_ratio`,
-  `finite` and `gradient_finite` (shares); `layers`: by name `activation`, `mean`,
+  `finite` and `gradient_finite` (shares); in a model of more than a million weights
+  `update_norm` of a variable of more than 4,096 is estimated from a part of them, and
+  `weight_norm` is that after the update; `layers`: by name `activation`, `mean`,
   `std`, `second_moment`, `zeros`, `saturated`, `units`, `inactive` (share of units that
   were zero in all samples of the epoch so far), `gradient_rms`.
 - `probe`: `epoch`, `step`, `layers`: the same in inference mode on the probe.
