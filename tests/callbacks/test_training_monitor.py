@@ -261,6 +261,8 @@ def full(*args, **kwargs):
 MONITOR = "keras_practices.callbacks.training_monitor."
 SAMPLER = "keras_practices.callbacks.step_sampler."
 FIGURES = "keras_practices.measures.step_figures.StepFigures."
+CATCH = "keras_practices.measures.step_catch.StepCatch."
+only_jax = pytest.mark.skipif(keras.backend.backend() != "jax", reason="of JAX alone")
 
 
 @pytest.mark.parametrize(
@@ -304,8 +306,9 @@ def test_a_fault_is_one_warning_and_training_goes_on(monkeypatch, place):
         ("keras_practices.measures.probe.Probe.measure", "figures on the probe"),
         (SAMPLER + "WatchedFunction.join", "figures of the steps"),
         (FIGURES + "hooked", "figures of the steps"),
-        (FIGURES + "_weight_parts", "weights"),
+        ("keras_practices.measures.step_figures.weight_parts", "weights"),
         (FIGURES + "_layer_parts", "activations"),
+        pytest.param(CATCH + "measured_first", "gradients", marks=only_jax),
     ],
 )
 def test_what_can_be_measured_still_is(monkeypatch, place, what):
