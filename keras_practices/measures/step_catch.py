@@ -27,7 +27,6 @@ class StepCatch:
         measured: Dict id of the variable → figures of its gradient, where it is
             measured already.
         weights: List of tensors, one for each variable, or None.
-        strides: List of the distances of the entries kept of each weight.
     """
 
     def __init__(self, figures):
@@ -38,12 +37,16 @@ class StepCatch:
         self.gradients = {}
         self.measured = {}
         self._kept = {}
-        self.strides = []
 
     @property
     def variables(self):
         """Trainable variables of the model; it may be built in this very step."""
         return self._figures.variables
+
+    @property
+    def strides(self):
+        """Distances of the entries that are kept of each variable."""
+        return self._figures.strides
 
     def open(self, *, calls, trace, carried):
         """Begins to listen, or no longer listens, to calls of layers.
@@ -107,7 +110,6 @@ class StepCatch:
             List of what is kept.
         """
         if self.weights is None:
-            self.strides = self._figures.strides
             kept = zip(self.variables, values, self.strides, strict=True)
             self.weights = [self._spread(*one) for one in kept]
         return self.weights
@@ -130,7 +132,7 @@ class StepCatch:
         Returns:
             List of the same tensors, to be updated.
         """
-        strides = zip(self.variables, self._figures.strides, strict=True)
+        strides = zip(self.variables, self.strides, strict=True)
         strides = {id(variable): stride for variable, stride in strides}
         results = []
         for variable, value in zip(variables, values, strict=True):
