@@ -164,8 +164,7 @@ class CallTap:
         mean, loss = self._mean, result.get("loss")
         if isinstance(loss, torch.Tensor):
             # The graph of the step is not kept alive, and what is there is read hot.
-            loss = loss.detach()
-            loss = float(loss) if loss.device.type == "cpu" else loss
+            loss = loss.item() if loss.is_cpu else loss.detach()
         if not mean.settled:
             known = None if loss is None else float(loss)
             states = [_total_and_count(tracker) for tracker in mean.trackers]

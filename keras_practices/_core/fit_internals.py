@@ -61,7 +61,8 @@ class LossMean:
         self.trackers = list(trackers)
         self._looks = 0
         self._count = 0.0
-        self._weights = {"rows": sum, "calls": len}
+        self._weights = [sum, len]  # each row counts, or each call
+        self._weight = None
 
     @property
     def settled(self):
@@ -93,11 +94,9 @@ class LossMean:
         if not known:
             return None
         count = known[0][1]
-        self._weights = {
-            name: weight
-            for name, weight in self._weights.items()
-            if weight(rows) == count - self._count
-        }
+        gained = count - self._count
+        self._weights = [weigh for weigh in self._weights if weigh(rows) == gained]
+        self._weight = self._weights[0] if len(self._weights) == 1 else None
         self._count = count
         return count
 
@@ -107,10 +106,7 @@ class LossMean:
         Args:
             rows: List of the rows of each batch in the call.
         """
-        if len(self._weights) != 1:
-            return None
-        (weight,) = self._weights.values()
-        return float(weight(rows))
+        return None if self._weight is None else float(self._weight(rows))
 
 
 def _same(one, other):

@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 from keras_practices._core import backend
+from keras_practices._core import memory
 from keras_practices._core.fit_internals import is_train_on_batch
 from keras_practices._core.fit_internals import kept_by
 from keras_practices._core.fit_internals import loss_trackers
@@ -238,10 +239,16 @@ class WatchedFunction:
         self.seconds += time.thread_time() - busy
 
         begun = time.perf_counter()
+        first = self._times.is_first(sampled)
+        if first and sampled:
+            # What the first program's compiler has left makes room for the second.
+            memory.give_back()
         result = self._sample(given) if sampled else self.plain(*given)
         with self._failing():
-            if timed or self._times.is_first(sampled):
+            if timed or first:
                 backend.wait_for(result)
+        if first and sampled:
+            memory.give_back()
         self._times.note(sampled, timed, time.perf_counter() - begun)
         busy = time.thread_time()
         vector = self._take_vector(result) if sampled else None

@@ -13,7 +13,7 @@ GRACE_OF_SAMPLES = 0.05
 PLANNED_PART = 0.4
 # Parts of it that samples get, and what is done once an epoch, however much else there
 # is to do.
-LEAST_OF_SAMPLES = 0.2
+LEAST_OF_SAMPLES = 0.1
 LEAST_OF_EPOCHS = 0.4
 
 
@@ -26,6 +26,8 @@ class Budget:
     Attributes:
         compile_seconds: Seconds of compilation, once in a training and no part of
             the share.
+        ahead: Seconds that what is done at the end will take, as far as is known:
+            samples leave them over.
     """
 
     def __init__(self, overhead):
@@ -34,6 +36,7 @@ class Budget:
         self._own = 0.0
         self._function = None
         self.compile_seconds = 0.0
+        self.ahead = 0.0
 
     def watch(self, function):
         """Counts what a `WatchedFunction` costs as well."""
@@ -116,13 +119,13 @@ class Budget:
         """Steps from one sample to the next that pay for it, 0 while all is free.
 
         Samples get what is left of the share when all else is paid: what comes at
-        every step and once an epoch.
+        every step, once an epoch and at the end.
         """
         ratio = self._function.sample_ratio if self._function else None
         free = self._overhead == 1 or self._at_steps <= GRACE_OF_SAMPLES
         if ratio is None or free or self._alone <= 0:
             return 0
-        rest = (self.spent - self._in_samples) / self._alone
+        rest = (self.spent - self._in_samples + self.ahead) / self._alone
         left = max(
             LEAST_OF_SAMPLES * self._overhead, PLANNED_PART * self._overhead - rest
         )

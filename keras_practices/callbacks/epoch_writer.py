@@ -1,7 +1,6 @@
 """Writes into the record what is measured at the ends of epochs."""
 
 import math
-import time
 
 import numpy as np
 
@@ -25,7 +24,6 @@ class EpochWriter:
 
     Attributes:
         compiles: True until the probe was compiled; a second `fit` finds it there.
-        probe_seconds: What it took last, 0 before the first time.
     """
 
     def __init__(self, model, record, rows, on_lost):
@@ -37,12 +35,17 @@ class EpochWriter:
         self._histograms_at = None
         self._faults = set()
         self._probe = None
-        self.compiles, self.probe_seconds = False, 0.0
+        self.compiles = False
         if rows is not None:
             self._rows = tuple(input_tensors(part) for part in rows)
             # Before the step is watched: this is the model's own function.
             own = model.train_function
             self._probe, self.compiles = kept_by(own, "probe", lambda: Probe(model))
+
+    @property
+    def probe_seconds(self):
+        """What the probe took last, 0 while that is not known."""
+        return self._probe.seconds if self._probe is not None else 0.0
 
     def write_probe(self, epoch, step):
         """Runs the probe; remembers losses and outputs for the other lines.
@@ -54,7 +57,6 @@ class EpochWriter:
         self._losses, self._entries = None, {}
         if self._probe is None:
             return
-        begun = time.perf_counter()
         try:
             self._losses, layers, self._entries = self._probe.measure(*self._rows)
         except Exception as error:
@@ -62,8 +64,6 @@ class EpochWriter:
             self._probe = None
             return
         self._measured_at = epoch
-        if not self.compiles:
-            self.probe_seconds = time.perf_counter() - begun
         self.compiles = False
         for what in self._probe.faults.keys() - self._faults:
             # No warning: a loss that cannot be had is what `fit` is about to raise.

@@ -139,6 +139,6 @@ class _Rates:
 
 def _fetched(scalars):
     """Floats of scalars of any kind; None stays None."""
-    known = [s for s in scalars if s is not None]
-    values = iter(backend.floats(known))
-    return [None if s is None else next(values) for s in scalars]
+    away = [s for s in scalars if s is not None and type(s) is not float]
+    values = iter(backend.floats(away))
+    return [s if s is None or type(s) is float else next(values) for s in scalars]

@@ -165,8 +165,12 @@ class TrainingMonitor(keras.callbacks.Callback):
             self._live = LiveFindings(self.record)
             self._epochs = EpochWriter(model, self.record, self._probe, self._lost)
         with budget.spending(compiling=self._epochs.compiles):
-            self._epochs.write_probe(0, 0)
+            # A later `fit` leaves out a dear one: the end of the one before shows it.
+            seconds = self._epochs.probe_seconds
+            if self._epochs.compiles or budget.affords(seconds, done=0):
+                self._epochs.write_probe(0, 0)
             self._epochs.write_epoch(0, 0, 0.0, {})
+            budget.ahead = self._epochs.probe_seconds
         with budget.spending():
             self._watch(model)
 
@@ -202,6 +206,7 @@ class TrainingMonitor(keras.callbacks.Callback):
                 self._write_histograms(model)
             if self._budget.affords() or self.stop_on:
                 self._say(model, epoch)
+            self._budget.ahead = self._epochs.probe_seconds
 
     def _say(self, model, epoch):
         """Prints what has become sure, once, and ends a run that has no hope."""

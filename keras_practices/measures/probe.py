@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import time
 
 import keras
 import numpy as np
@@ -43,9 +44,13 @@ class Probe:
 
     Attributes:
         faults: Dict of what could not be measured → why.
+        seconds: What a measurement took last, 0 while none was taken that did not
+            compile.
     """
 
     def __init__(self, model):
+        self.seconds = 0.0
+        self._compiled = False
         self._model = model
         self._has_loss = bool(model.loss) and not has_custom_train_step(model)
         hidden = rematerialized(model)
@@ -71,12 +76,16 @@ class Probe:
             them, of the first rows where a layer has very many outputs; some outputs
             of each layer by name, NumPy arrays for histograms.
         """
+        begun = time.perf_counter()
         batch = {"x": x, "y": y, "w": sample_weight}
         batch = {k: input_tensors(v) for k, v in batch.items() if v is not None}
         with restore_rng():
             values = [ops.convert_to_tensor(v.value) for v in self._model.variables]
             found = self._function(values, batch)
         found = keras.tree.map_structure(_as_array, found)
+        if self._compiled:
+            self.seconds = time.perf_counter() - begun
+        self._compiled = True
         losses = None
         if "data" in found:
             losses = float(found["data"]), float(found["penalty"])

@@ -146,8 +146,8 @@ def test_what_is_done_once_an_epoch_takes_no_sample_away(clock):
         (0.3, GRACE_OF_SAMPLES, 0),
         # 0.178 of a step, spread over 30, is 0.6 %: what 0.2 % leave of 0.8 %.
         (0.178, 0.2, 30),
-        (0.178, 0.7, 45),  # 0.1 % would be left: they get 0.4 % all the same
-        (0.178, 5.0, 45),
+        (0.178, 0.7, 89),  # 0.1 % would be left: they get 0.2 % all the same
+        (0.178, 5.0, 89),
         (0.001, 0.6, 1),
     ],
 )
@@ -164,3 +164,13 @@ def test_samples_get_what_is_left_of_the_share(clock, ratio, spent, steps):
     function.samples, function.seconds_a_sample = 10, 0.1
     clock.now += 1
     assert budget.steps_a_sample == steps
+
+
+def test_samples_leave_over_what_the_end_will_take(clock):
+    budget, function = Budget(0.02), Function()
+    budget.watch(function)
+    clock.now += 100.2
+    function.sample_ratio, function.seconds = 0.18, 0.2
+    alone, budget.ahead = budget.steps_a_sample, 0.3
+    # Of 0.6 % another 0.3 % are promised.
+    assert (alone, budget.steps_a_sample) == (30, 60)

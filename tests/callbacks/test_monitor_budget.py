@@ -1,12 +1,14 @@
 """What a monitor leaves out to stay within its share of the time."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
 
 from keras_practices.callbacks import TrainingMonitor
 from keras_practices.callbacks import budget
-from keras_practices.callbacks import epoch_writer
+from keras_practices.measures import probe
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 4)).astype("float32")
@@ -56,19 +58,39 @@ def test_a_probe_that_is_dear_is_run_less_often(monkeypatch):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     monitor = TrainingMonitor(probe=(X, Y), overhead=0.1)
-    measured = epoch_writer.Probe.measure
-
-    def dear(self, *rows):
-        clock.now += 1.2
-        return measured(self, *rows)
-
-    monkeypatch.setattr(epoch_writer.Probe, "measure", dear)
+    monkeypatch.setattr(probe, "restore_rng", lambda: dear(clock, 1.2))
     tick = keras.callbacks.LambdaCallback(on_epoch_begin=lambda *_: clock.tick(5.0))
     model.fit(X, Y, epochs=40, verbose=0, callbacks=[monitor, tick])
     # Four percent of the time are planned: 1.2 s in each 30 s, its own included.
     places = [line["epoch"] for line in monitor.record.probes]
     assert places[:3] == [0, 1, 12]
     assert set(np.diff(places[2:-1])) <= {5, 6}
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(("seconds", "places"), [(0.0, [0, 1]), (0.3, [1])])
+def test_a_dear_probe_is_not_run_at_the_begin_of_a_later_fit(
+    monkeypatch, seconds, places
+):
+    monkeypatch.undo()  # what is free is part of this
+    clock = Clock()
+    monkeypatch.setattr(budget.time, "perf_counter", clock)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    monitor = TrainingMonitor(probe=(X, Y))
+    for _ in range(3):
+        monkeypatch.setattr(probe, "restore_rng", lambda: dear(clock, seconds))
+        model.fit(X, Y, verbose=0, callbacks=[monitor])
+    assert [line["epoch"] for line in monitor.record.probes] == places
+    # The line is there all the same.
+    first = monitor.record.epochs[0]
+    assert (first["epoch"], first["probe_loss"] is None) == (0, len(places) == 1)
+
+
+@contextlib.contextmanager
+def dear(clock, seconds):
+    clock.tick(seconds)
+    yield
 
 
 class Clock:
