@@ -3,16 +3,12 @@
 Keras is imported here, and so the backend is chosen, in the environment, before.
 """
 
-import contextlib
-import ctypes
 import gc
 import os
-import pathlib
 import random
 import sys
 import tempfile
 import time
-import tracemalloc
 import warnings
 
 import keras
@@ -32,8 +28,6 @@ MOST_ROWS = 60_000
 FEWEST_STEPS = 40
 FIRST_STEPS = 8
 PROBE_ROWS = 128
-SHORT_FITS = 20
-PEAKS = 5
 
 
 def say(text):
@@ -64,41 +58,6 @@ class Blog(keras.callbacks.Callback):
         self.ratios.append(
             [np.linalg.norm(b - a) / (np.linalg.norm(a) + 1e-12) for a, b in pairs]
         )
-
-
-class Weigh(keras.callbacks.Callback):
-    """Notes the memory held at ten points of a fit."""
-
-    def __init__(self, steps):
-        super().__init__()
-        self.steps, self.step, self.at, self.held = steps, 0, [], []
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Weighs at every tenth of the steps."""
-        self.step += 1
-        if self.step % max(1, self.steps // 10) == 0:
-            gc.collect()
-            self.at.append(self.step)
-            self.held.append(memory())
-
-
-def memory(kind="VmRSS"):
-    """Returns this process's memory in MB (`VmHWM`: its peak); None off Linux."""
-    with contextlib.suppress(OSError):
-        for line in pathlib.Path("/proc/self/status").read_text().splitlines():
-            if line.startswith(kind):
-                return int(line.split()[1]) / 1024
-    return None
-
-
-def give_memory_back():
-    """Frees what is not used, and sets the peak to what is held now."""
-    gc.collect()
-    # What the allocator keeps of earlier fits would hide the need of the next.
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-    with contextlib.suppress(OSError):
-        pathlib.Path("/proc/self/clear_refs").write_text("5")
 
 
 def batches(x, y, size):
@@ -181,7 +140,7 @@ class Bench:
             **self.data, epochs=self.epochs, verbose=0, callbacks=list(callbacks)
         )
         ended = clocks()
-        row = {"wall": ended[0] - wall, "cpu": ended[1] - cpu, "rss_mb": memory()}
+        row = {"wall": ended[0] - wall, "cpu": ended[1] - cpu}
         for callback in callbacks:
             if hasattr(callback, "record"):
                 row["monitor"] = own_figures(callback.record)
@@ -225,7 +184,6 @@ def measure(arguments, bench, makers, names):
     benches = {name: Bench(bench.network) for name in names}
     first, rounds, failed = {}, [], {}
     for name in names:
-        before = memory()
         benches[name].resize(FIRST_STEPS, 1)
         with warnings.catch_warnings(record=True) as caught:
             try:
@@ -240,8 +198,6 @@ def measure(arguments, bench, makers, names):
             for warning in caught
             if warning.category.__name__ == "KerasPracticesWarning"
         ]
-        if before is not None:
-            first[name]["rss_growth_mb"] = memory() - before
         if "ours" in names and not name.startswith("ours"):
             benches[name].fit(makers["ours"]())  # it will carry the monitor as well
         benches[name].take_rows_of(bench)
@@ -277,42 +233,6 @@ def in_turns(benches, makers, order, workers):
     return turns.results
 
 
-def measure_memory(bench, makers, names):
-    """Returns MB: peak of one fit, Python's part of it, and held over many fits."""
-    found = {}
-    peaks = {name: [] for name in names}
-    for again in range(PEAKS + 1):
-        for name in names:
-            give_memory_back()
-            before = memory()
-            bench.fit(makers[name]())
-            if again and before is not None:  # the first compiles
-                peaks[name].append(memory("VmHWM") - before)
-    for name in names:
-        peak = float(np.median(peaks[name])) if peaks[name] else None
-        figures = found[name] = {"peak": peak, "peaks": peaks[name]}
-        callbacks = makers[name]()
-        tracemalloc.start()
-        bench.fit(callbacks)
-        figures["python_kept"], figures["python_peak"] = (
-            value / 2**20 for value in tracemalloc.get_traced_memory()
-        )
-        tracemalloc.stop()
-        del callbacks
-        say(f"  memory of {name}: measured")
-    bench.resize(10, 1)
-    for name in ("bare", "ours"):
-        if name not in found:
-            continue
-        held = []
-        for _ in range(SHORT_FITS + 2):  # two to fill what is filled once
-            bench.fit(makers[name]())
-            gc.collect()
-            held.append(memory())
-        found[name]["short_fits"] = held[2:]
-    return found
-
-
 def child(arguments):
     """Returns all figures of one backend and model."""
     environment = measure_environment()
@@ -321,9 +241,6 @@ def child(arguments):
         raise SystemExit(f"--device gpu: this backend sees {environment['devices']}.")
     keras.utils.set_random_seed(0)
     load = os.getloadavg()
-    if arguments.long:
-        bench = Bench(NETWORKS["tiny"])
-        return {"environment": environment, "long": long_run(bench, arguments.long)}
     bench = Bench(NETWORKS[arguments.model[0]])
     steps, delay = bench.calibrate(arguments.seconds, arguments.epochs)
     result = {
@@ -343,21 +260,4 @@ def child(arguments):
         names = [name for name in makers if name in wanted]
         first, rounds, failed = measure(arguments, bench, makers, names)
         result.update(first_fit=first, rounds=rounds, failed=failed)
-        if arguments.memory:
-            names = [name for name in ("bare", "blog", "ours") if name in first]
-            result["memory"] = measure_memory(bench, makers, names)
     return {**result, "load": [load, os.getloadavg()]}
-
-
-def long_run(bench, steps):
-    """Returns MB held at ten points of one long fit, bare and with a monitor."""
-    steps = bench.resize(steps, 2)
-    found = {"steps": steps}
-    with tempfile.TemporaryDirectory() as folder:
-        makers = variants(folder, bench.probe)
-        for name in ("bare", "ours"):
-            weigh = Weigh(steps)
-            row = bench.fit([*makers[name](), weigh])
-            found[name] = {**row, "at": weigh.at, "held_mb": weigh.held}
-            say(f"  {name}: {row['wall']:.0f} s")
-    return found

@@ -1,7 +1,6 @@
 """Prints what a monitor costs inside `fit`, beside what people use instead.
 
     python benchmarks/monitor_overhead.py --backend jax torch --model mlp convnet
-    python benchmarks/monitor_overhead.py --backend jax --long 100000
 
 For each backend and model one process trains as many equal models as there are
 variants; in each round a variant has another one of them. In each round all are fitted
@@ -33,7 +32,6 @@ import numpy as np
 
 BACKENDS = ("tensorflow", "jax", "torch")
 MODELS = ("mlp", "convnet", "resnet20", "transformer")
-ALL = (*MODELS, "wide", "tiny")
 BARE = ("bare", "bare again")
 OTHERS = ("noop", "blog", "ours", "ours @10", "ours fresh", "tensorboard")
 DEFAULTS = [name for name in OTHERS if name != "ours fresh"]
@@ -44,8 +42,8 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def start_child(arguments, backend, model):
-    """Returns what a fresh process with this backend measured, None if it failed."""
+def environment_of(backend, device):
+    """Returns the environment of a process that measures this backend."""
     environment = {
         "TF_CPP_MIN_LOG_LEVEL": "3",
         # With TensorBoard a second backend is loaded: neither may take the whole GPU.
@@ -57,10 +55,16 @@ def start_child(arguments, backend, model):
         **os.environ,
         "KERAS_BACKEND": backend,
     }
-    if arguments.device == "cpu":
+    if device == "cpu":
         environment.update(
             CUDA_VISIBLE_DEVICES="", JAX_PLATFORMS="cpu", KERAS_TORCH_DEVICE="cpu"
         )
+    return environment
+
+
+def start_child(arguments, backend, model):
+    """Returns what a fresh process with this backend measured, None if it failed."""
+    environment = environment_of(backend, arguments.device)
     own = ["--child", "--backend", backend, "--model", model]
     command = [sys.executable, __file__, *arguments.passed_on, *own]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
@@ -83,10 +87,6 @@ def ratios(rounds, name, clock):
 def spread(values):
     low, middle, high = np.percentile(values, [25, 50, 75])
     return f"{middle:.3f} ({low:.3f}–{high:.3f})"
-
-
-def number(value, form=".1f"):
-    return "–" if value is None else format(value, form)
 
 
 def table(result):
@@ -126,7 +126,6 @@ def table(result):
         f"\nThe first bare fit took {result['compile_delay_of_the_model']:.1f} s "
         f"longer than the second.\n"
     )
-    yield from memory_lines(result)
 
 
 def said_by(first, rows):
@@ -146,24 +145,6 @@ def said_by(first, rows):
     return ", ".join([*parts, *first.get("warnings", [])[:1]])
 
 
-def memory_lines(result):
-    """What the process needed more, in MB."""
-    found = result.get("memory")
-    if not found:
-        return
-    yield (
-        "| MB | first fit keeps | peak in a later fit | Python's peak | Python keeps | "
-        "many short fits keep |\n|---|---|---|---|---|---|"
-    )
-    for name, row in found.items():
-        held = row.get("short_fits")
-        flat = held[-1] - held[0] if held and held[0] is not None else None
-        first = result["first_fit"][name].get("rss_growth_mb")
-        values = (first, row["peak"], row["python_peak"], row["python_kept"], flat)
-        yield f"| {name} | {' | '.join(number(value) for value in values)} |"
-    yield ""
-
-
 def summary(results):
     """Median ratios of all backends and models, wall and CPU."""
     names = [BARE[1], *OTHERS]
@@ -179,16 +160,6 @@ def summary(results):
             both = [ratios(result["rounds"], name, clock) for clock in ("wall", "cpu")]
             cells.append(" / ".join(f"{np.median(values):.3f}" for values in both))
         yield f"| {' | '.join(cells)} |"
-
-
-def long_table(result):
-    found = result["long"]
-    yield f"### {result['backend']}, one fit of {found['steps']:,} steps: MB held\n"
-    yield "| step | bare | ours |\n|---|---|---|"
-    columns = [found["bare"]["at"], found["bare"]["held_mb"], found["ours"]["held_mb"]]
-    for step, bare, ours in zip(*columns, strict=True):
-        yield f"| {step:,} | {number(bare)} | {number(ours)} |"
-    yield f"\nThe monitor: {said_by(found['ours'], [found['ours']])}.\n"
 
 
 def machine():
@@ -221,14 +192,12 @@ def machine():
 def parse(words):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backend", nargs="+", choices=BACKENDS, default=BACKENDS)
-    parser.add_argument("--model", nargs="+", choices=ALL, default=MODELS)
+    parser.add_argument("--model", nargs="+", choices=MODELS, default=MODELS)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=4.0, help="of one bare fit")
     parser.add_argument("--epochs", type=int, default=2, help="of one fit, at least")
     parser.add_argument("--variants", nargs="+", choices=OTHERS, default=DEFAULTS)
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
-    parser.add_argument("--no-memory", dest="memory", action="store_false")
-    parser.add_argument("--long", type=int, nargs="?", const=100_000, metavar="STEPS")
     parser.add_argument("--json", type=pathlib.Path, help="file for all raw figures")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args(words)
@@ -248,19 +217,18 @@ def main():
     print(f"{here['processor']}, {here['cores']} cores, load {here['load'][0]:.1f}")
     print(f"{versions}\n", flush=True)
     for backend in arguments.backend:
-        for model in ["tiny"] if arguments.long else arguments.model:
+        for model in arguments.model:
             say(f"{backend}, {model}")
             result = start_child(arguments, backend, model)
             if result is None:
                 failures += 1
                 continue
             results.append(result)
-            lines = long_table(result) if arguments.long else table(result)
-            print("\n".join(lines), flush=True)
+            print("\n".join(table(result)), flush=True)
             if arguments.json:
                 whole = {"machine": here, "command": sys.argv, "results": results}
                 arguments.json.write_text(json.dumps(whole, indent=1) + "\n")
-    if len(results) > 1 and not arguments.long:
+    if len(results) > 1:
         print("\n".join(summary(results)))
     return 1 if failures else 0
 

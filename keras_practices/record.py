@@ -49,8 +49,8 @@ from keras_practices.findings import json_safe
 SCHEMA = 1
 FILE_NAME = "record.jsonl"
 # What is kept in memory: figures in the lines of samples, and steps. Some megabytes.
-MAX_FIGURES = 40_000
-MAX_STEPS = 20_000
+MAX_FIGURES = 30_000
+MAX_STEPS = 10_000
 
 
 class Record:

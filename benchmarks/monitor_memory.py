@@ -1,0 +1,214 @@
+"""Prints how much more memory a process needs with a monitor than without one.
+
+    python benchmarks/monitor_memory.py --backend jax torch --model mlp wide
+    python benchmarks/monitor_memory.py --backend jax --long 100000
+
+Every figure comes from processes of their own, half of them with a monitor, in turns:
+the difference of the two medians. The first columns are what the system shows of a
+process (`VmRSS`, `VmHWM`): after its first fit, at the worst moment of that fit, in
+which everything is compiled, and at the worst moment of a later fit. How much freed
+memory the C library keeps is part of them and differs from one process to the next.
+The last column is free of it: in a process whose C library keeps nothing, what the
+worst moment of a later fit takes above its begin.
+
+`--long` shows whether memory is flat over one long fit of a very small model.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import gc
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+from monitor_overhead import BACKENDS
+from monitor_overhead import MODELS
+from monitor_overhead import environment_of
+from monitor_overhead import machine
+from monitor_overhead import say
+
+VARIANTS = ("bare", "ours")
+FIGURES = ("held", "first", "later")
+STEPS = 40
+LATER_FITS = 5
+# glibc gives each block of this size back at once, and has one heap for all threads.
+KEEPS_NOTHING = {
+    "MALLOC_MMAP_THRESHOLD_": "65536",
+    "MALLOC_TRIM_THRESHOLD_": "65536",
+    "MALLOC_ARENA_MAX": "1",
+}
+
+
+def memory(kind="VmRSS"):
+    """Returns this process's memory in MB (`VmHWM`: its peak)."""
+    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(kind):
+            return int(line.split()[1]) / 1024
+    raise SystemExit(f"/proc/self/status has no {kind}.")
+
+
+def forget_peak():
+    """Sets the peak to what is held now."""
+    gc.collect()
+    pathlib.Path("/proc/self/clear_refs").write_text("5")
+
+
+def give_memory_back():
+    """Gives what the C library keeps of freed memory back to the system."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def child(arguments, folder):
+    """Returns the figures of one process."""
+    # Keras is imported here, in a process that has its backend.
+    import keras
+    from monitor_child import Bench
+    from networks import NETWORKS
+
+    from keras_practices.callbacks import TrainingMonitor
+
+    class Weigh(keras.callbacks.Callback):
+        """Notes the memory held at ten points of a fit."""
+
+        def __init__(self, steps):
+            super().__init__()
+            self.every, self.step, self.held = max(1, steps // 10), 0, {}
+
+        def on_train_batch_end(self, batch, logs=None):
+            """Weighs at every tenth of the steps."""
+            self.step += 1
+            if self.step % self.every == 0:
+                give_memory_back()
+                self.held[self.step] = memory()
+
+    bench = Bench(NETWORKS[arguments.model[0]])
+    steps = bench.resize(arguments.long or STEPS, 2)
+    callbacks = []
+    if arguments.child == "ours":
+        callbacks.append(TrainingMonitor(folder, probe=bench.probe))
+    found = {"mb": sum(w.nbytes for w in bench.model.get_weights()) / 2**20}
+    if arguments.long:
+        weigh = Weigh(steps)
+        bench.fit([*callbacks, weigh])
+        return {**found, "long": weigh.held}
+    bench.fit(callbacks)
+    found.update(held=memory(), first=memory("VmHWM"))
+    peaks, needs = [], []
+    for _ in range(LATER_FITS):
+        if arguments.keeps_nothing:
+            give_memory_back()
+        forget_peak()
+        before = memory()
+        bench.fit(callbacks)
+        peaks.append(memory("VmHWM"))
+        needs.append(peaks[-1] - before)
+    return {**found, "later": float(np.median(peaks)), "need": float(np.median(needs))}
+
+
+def started(arguments, backend, model, variant, *, keeps_nothing=False):
+    """Returns what a fresh process measured."""
+    environment = environment_of(backend, "cpu")
+    own = ["--child", variant, "--backend", backend, "--model", model]
+    if keeps_nothing:
+        environment.update(KEEPS_NOTHING)
+        own.append("--keeps-nothing")
+    command = [sys.executable, __file__, *arguments.passed_on, *own]
+    done = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return json.loads(done.stdout.strip().rsplit("\n", 1)[-1])
+
+
+def difference(found, figure):
+    """MB more with a monitor: of medians over processes."""
+    bare, ours = (np.median([one[figure] for one in found[v]]) for v in VARIANTS)
+    return float(ours - bare)
+
+
+def measure(arguments, backend, model):
+    """Returns the figures of all processes of one network."""
+    found = {"backend": backend, "model": model}
+    for kind, rounds in (("usual", arguments.rounds), ("exact", 1)):
+        found[kind] = {variant: [] for variant in VARIANTS}
+        for number in range(rounds):
+            for variant in VARIANTS:
+                exact = kind == "exact"
+                one = started(arguments, backend, model, variant, keeps_nothing=exact)
+                found[kind][variant].append(one)
+                say(f"  {kind} {number + 1}, {variant}: {one}")
+    return found
+
+
+def row(found):
+    """One line of the table."""
+    usual, mb = found["usual"], found["usual"]["bare"][0]["mb"]
+    values = [difference(usual, figure) for figure in FIGURES]
+    values.append(difference(found["exact"], "need"))
+    cells = " | ".join(f"{value:+.1f}" for value in values)
+    allowed = 8 + 0.01 * mb
+    return f"| {found['backend']} | {found['model']} | {allowed:.1f} | {cells} |"
+
+
+def long_table(arguments, backend):
+    """Yields the lines of the table of one long fit."""
+    found = {v: started(arguments, backend, "tiny", v)["long"] for v in VARIANTS}
+    yield f"### {backend}, one fit of a very small model: MB held\n"
+    yield "| step | bare | ours | more |\n|---|---|---|---|"
+    for step, bare in found["bare"].items():
+        ours = found["ours"][step]
+        yield f"| {int(step):,} | {bare:.1f} | {ours:.1f} | {ours - bare:+.1f} |"
+    yield ""
+
+
+def parse(words):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--backend", nargs="+", choices=BACKENDS, default=BACKENDS)
+    models = [*MODELS, "wide", "tiny"]
+    parser.add_argument("--model", nargs="+", choices=models, default=models)
+    parser.add_argument("--rounds", type=int, default=3, help="processes of each kind")
+    parser.add_argument("--long", type=int, nargs="?", const=100_000, metavar="STEPS")
+    parser.add_argument("--json", type=pathlib.Path, help="file for all raw figures")
+    parser.add_argument("--child", choices=VARIANTS, help=argparse.SUPPRESS)
+    parser.add_argument("--keeps-nothing", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args(words)
+    arguments.passed_on = words
+    return arguments
+
+
+def main():
+    arguments = parse(sys.argv[1:])
+    if arguments.child:
+        with tempfile.TemporaryDirectory() as folder:
+            print(json.dumps(child(arguments, folder)))
+        return
+    here, results = machine(), []
+    versions = ", ".join(f"{name} {v}" for name, v in here["versions"].items())
+    print(f"{here['processor']}, {here['cores']} cores\n{versions}\n", flush=True)
+    if arguments.long:
+        for backend in arguments.backend:
+            print("\n".join(long_table(arguments, backend)), flush=True)
+        return
+    print("MB more with a monitor\n")
+    print(
+        "| backend | network | allowed | after the first fit | at its worst moment | "
+        "at a later fit's | what a later fit needs |\n|---|---|---|---|---|---|---|",
+        flush=True,
+    )
+    for backend in arguments.backend:
+        for model in arguments.model:
+            say(f"{backend}, {model}")
+            results.append(measure(arguments, backend, model))
+            print(row(results[-1]), flush=True)
+            if arguments.json:
+                whole = {"machine": here, "command": sys.argv, "results": results}
+                arguments.json.write_text(json.dumps(whole, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
