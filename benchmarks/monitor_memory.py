@@ -11,12 +11,11 @@ memory the C library keeps is part of them and differs from one process to the n
 The last column is free of it: in a process whose C library keeps nothing, what the
 worst moment of a later fit takes above its begin.
 
-`--long` shows whether memory is flat over one long fit of a very small model.
+`--long` shows whether memory is flat over one long fit of a very small model; there
+freed memory is given back, on both sides, before it is weighed.
 """
 
 import argparse
-import contextlib
-import ctypes
 import gc
 import json
 import pathlib
@@ -53,15 +52,7 @@ def memory(kind="VmRSS"):
 
 def forget_peak():
     """Sets the peak to what is held now."""
-    gc.collect()
     pathlib.Path("/proc/self/clear_refs").write_text("5")
-
-
-def give_memory_back():
-    """Gives what the C library keeps of freed memory back to the system."""
-    gc.collect()
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def child(arguments, folder):
@@ -71,6 +62,7 @@ def child(arguments, folder):
     from monitor_child import Bench
     from networks import NETWORKS
 
+    from keras_practices._core.memory import give_back
     from keras_practices.callbacks import TrainingMonitor
 
     class Weigh(keras.callbacks.Callback):
@@ -84,7 +76,8 @@ def child(arguments, folder):
             """Weighs at every tenth of the steps."""
             self.step += 1
             if self.step % self.every == 0:
-                give_memory_back()
+                gc.collect()
+                give_back()
                 self.held[self.step] = memory()
 
     bench = Bench(NETWORKS[arguments.model[0]])
@@ -101,8 +94,9 @@ def child(arguments, folder):
     found.update(held=memory(), first=memory("VmHWM"))
     peaks, needs = [], []
     for _ in range(LATER_FITS):
+        gc.collect()
         if arguments.keeps_nothing:
-            give_memory_back()
+            give_back()
         forget_peak()
         before = memory()
         bench.fit(callbacks)
