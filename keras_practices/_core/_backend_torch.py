@@ -253,6 +253,11 @@ def square_distance(old, new):
     return square_sum(old.sub_(new))
 
 
+def first_rows(tensor, count):
+    """Returns the first rows of a tensor; a view would keep all of them."""
+    return tensor.detach()[:count].clone()
+
+
 def alive(rows):
     """Returns 1.0 for each column with an entry that is above zero or NaN, else 0.0."""
     # The largest is NaN where one is, and NaN is not below.

@@ -170,7 +170,7 @@ def _first_rows(outputs):
         return None
     if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype)):
         return None
-    return ops.stop_gradient(tensor[:ACTIVATION_ROWS])
+    return backend.first_rows(tensor, ACTIVATION_ROWS)
 
 
 def _spread(tensor, stride):

@@ -120,7 +120,8 @@ def _not_finite(tensor):
 def _few(flat):
     """Evenly spread entries: enough for a histogram over the samples of an epoch."""
     size = int(flat.shape[0])
-    return flat[:: coprime(max(1, size // GRADIENT_ENTRIES), size)][:GRADIENT_ENTRIES]
+    stride = coprime(max(1, size // GRADIENT_ENTRIES), size)
+    return flat[: stride * GRADIENT_ENTRIES : stride]
 
 
 def kept_stride(size, total):
