@@ -289,11 +289,6 @@ def square_distance(old, new):
     return square_sum(new - old)
 
 
-def first_rows(tensor, count):
-    """Returns the first rows of a tensor, out of the gradient's sight."""
-    return jax.lax.stop_gradient(tensor[:count])
-
-
 def alive(rows):
     """Returns 1.0 for each column with an entry that is above zero or NaN, else 0.0."""
     return ((rows > 0) | jnp.isnan(rows)).any(0).astype("float32")

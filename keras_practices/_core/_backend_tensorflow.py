@@ -309,11 +309,6 @@ def square_distance(old, new):
     return square_sum(new - old)
 
 
-def first_rows(tensor, count):
-    """Returns the first rows of a tensor, out of the gradient's sight."""
-    return tf.stop_gradient(tensor[:count])
-
-
 def alive(rows):
     """Returns 1.0 for each column with an entry that is above zero or NaN, else 0.0."""
     # TensorFlow's optimizer turns "not below or equal" into "above", which NaN is not.

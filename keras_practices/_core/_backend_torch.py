@@ -92,7 +92,7 @@ def watched_train_step(model, watch):
     original = model.train_step
 
     def train_step(data):
-        with watch.opened() as seen:
+        with watch.opened(at_once=True) as seen:
             logs = original(data)
         with torch.no_grad():
             return watch.add_figures(
@@ -251,11 +251,6 @@ def square_sum(tensor):
 def square_distance(old, new):
     """Returns the sum of the squares of `new - old`; `old` is a copy, and used up."""
     return square_sum(old.sub_(new))
-
-
-def first_rows(tensor, count):
-    """Returns the first rows of a tensor; a view would keep all of them."""
-    return tensor.detach()[:count].clone()
 
 
 def alive(rows):

@@ -167,11 +167,6 @@ def square_distance(old, new):
     return _module().square_distance(old, new)
 
 
-def first_rows(tensor, count):
-    """Returns the first rows of a tensor, which keep neither its graph nor the rest."""
-    return _module().first_rows(tensor, count)
-
-
 def alive(rows):
     """Returns 1.0 for each column with an entry that is above zero or NaN, else 0.0."""
     return _module().alive(rows)

@@ -1,8 +1,10 @@
 """Figures of the outputs of one layer: sums on the device, figures on the host."""
 
+import functools
 import math
 
 import numpy as np
+from keras import ops
 
 from keras_practices._core import backend
 from keras_practices.measures.capture import activation_name
@@ -11,24 +13,19 @@ from keras_practices.measures.layers import CAN_DIE
 from keras_practices.measures.layers import FLAT
 
 
-def activation_parts(layer, calls):
-    """Reduces the outputs of a layer to sums, on the device.
+def activation_parts(layer, output):
+    """Reduces an output of a layer to sums, on the device.
 
     Args:
         layer: A layer with an activation.
-        calls: List of output tensors, one a call.
+        output: Tensor of what one call gave.
 
     Returns:
         Dict figure → scalar, all of them sums, so that the mean over the replicas of a
         distributed step keeps their ratios; and `active`, one flag a unit, where units
         can die.
     """
-    rows = [backend.shaped(call, -1, call.shape[-1]) for call in calls]
-    # One activation layer may serve layers of different widths: then it has no units.
-    has_units = len({row.shape[-1] for row in rows}) == 1
-    if not has_units:
-        rows = [backend.shaped(row, -1) for row in rows]
-    flat = backend.joined(rows) if len(rows) > 1 else rows[0]
+    flat = backend.shaped(output, -1, output.shape[-1])
     size, total = backend.size(flat), backend.total(flat)
     activation = activation_name(layer)
     parts = {
@@ -44,9 +41,33 @@ def activation_parts(layer, calls):
         edge = FLAT * (high - low)
         ends = (flat <= low + edge) | (flat >= high - edge)
         parts["saturated"] = backend.total(ends)
-    if activation in CAN_DIE and has_units:
+    if activation in CAN_DIE:
         # What is NaN is not zero: overflow is no death.
         parts["active"] = backend.alive(flat)
+    return parts
+
+
+def joined_parts(calls):
+    """Puts what `activation_parts` has found in several calls of a layer together.
+
+    Args:
+        calls: List of dicts, one a call.
+
+    Returns:
+        A dict like them; `active` is there where all calls have the same units.
+    """
+    if len(calls) == 1:
+        return dict(calls[0])
+    flags = [call["active"] for call in calls if "active" in call]
+    parts = {k: sum(c[k] for c in calls) for k in calls[0] if k != "active"}
+    mean = parts["sum"] / parts["size"]
+    for call in calls:
+        # A call with no rows has no mean, and no weight.
+        own = call["sum"] / ops.maximum(call["size"], 1.0)
+        parts["spread"] = parts["spread"] + call["size"] * ops.square(own - mean)
+    # One activation layer may serve layers of different widths: then it has no units.
+    if flags and len({flag.shape[0] for flag in flags}) == 1:
+        parts["active"] = functools.reduce(ops.maximum, flags)
     return parts
 
 

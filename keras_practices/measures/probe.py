@@ -12,6 +12,7 @@ from keras_practices._core import backend
 from keras_practices._core.randomness import restore_rng
 from keras_practices.errors import first_line
 from keras_practices.measures.activation_figures import activation_parts
+from keras_practices.measures.activation_figures import joined_parts
 from keras_practices.measures.activation_figures import read_activation
 from keras_practices.measures.capture import activation_name
 from keras_practices.measures.capture import captured_calls
@@ -122,9 +123,9 @@ class Probe:
             tensors = [_some_rows(tensor) for tensor in tensors if _is_batch(tensor)]
             if tensors:
                 with self._noting(f"activations of layer {layer.name!r}"):
-                    parts = activation_parts(layer, tensors)
+                    parts = [activation_parts(layer, tensor) for tensor in tensors]
                     entries = _spread(tensors[0])
-                    result["layers"][layer.name] = parts
+                    result["layers"][layer.name] = joined_parts(parts)
                     result["entries"][layer.name] = entries
         return result
 

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_practices._core import backend
+from keras_practices.measures.activation_figures import activation_parts
 from keras_practices.measures.weight_figures import LARGE
 from keras_practices.measures.weight_figures import measure_gradient
 
@@ -32,6 +33,7 @@ class StepCatch:
     def __init__(self, figures):
         self._figures = figures
         self._calls = None
+        self._parts = []
         self.elsewhere = {}
         self.weights = None
         self.gradients = {}
@@ -48,15 +50,19 @@ class StepCatch:
         """Distances of the entries that are kept of each variable."""
         return self._figures.strides
 
-    def open(self, *, calls, trace, carried):
+    def open(self, *, calls=True, trace=None, carried=False, at_once=False):
         """Begins to listen, or no longer listens, to calls of layers.
 
         Args:
             calls: Bool. Whether outputs of layers are caught.
             trace: Function that tells in which graph or trace it is called, or None.
+                Outputs of another one than that of the step cannot be used in it.
             carried: Bool. Whether what is caught will be carried out of this trace.
+            at_once: Bool. Whether outputs are measured when they come: where nothing
+                is compiled, rows that are kept keep all of their output.
         """
         self._calls = [] if calls else None
+        self._at_once = at_once
         self._trace, self._carried = None, carried
         if trace is not None:
             self._within, self._trace = trace(), trace
@@ -81,8 +87,12 @@ class StepCatch:
             # XLA sums with other rounding once it has to be kept.
             kept, make = args[0], function
         rows = _first_rows(kept)
-        if rows is not None:
-            self._calls.append((layer, rows, make))
+        if rows is None:
+            return
+        self._calls.append((layer, rows, make))
+        if self._at_once:
+            self._parts += self._measured()
+            self._calls.clear()
 
     def rows(self):
         """Returns the tensors that are kept of calls, as a list."""
@@ -93,10 +103,17 @@ class StepCatch:
         pairs = zip(self._calls, tensors, strict=True)
         self._calls = [(layer, rows, make) for (layer, _, make), rows in pairs]
 
-    def outputs(self):
-        """Yields `(layer, first rows of an output)` of each call."""
+    def parts(self):
+        """Returns `(layer, figures of its first rows)` of each call, as a list."""
+        return [*self._parts, *self._measured()]
+
+    def _measured(self):
+        found = []
         for layer, rows, make in self._calls or ():
-            yield layer, rows if make is None else make(rows)
+            with self._figures.noting(f"activations of layer {layer.name!r}"):
+                rows = rows if make is None else make(rows)
+                found.append((layer, activation_parts(layer, rows)))
+        return found
 
     def note_weights(self, values):
         """Keeps the weights as they were before the first update of the step.
@@ -170,7 +187,7 @@ def _first_rows(outputs):
         return None
     if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype)):
         return None
-    return backend.first_rows(tensor, ACTIVATION_ROWS)
+    return ops.stop_gradient(tensor[:ACTIVATION_ROWS])
 
 
 def _spread(tensor, stride):

@@ -11,7 +11,7 @@ from keras_practices._core import backend
 from keras_practices._core.model_layers import all_layers
 from keras_practices._core.shadowing import shadowed
 from keras_practices._core.train_function import FIGURES
-from keras_practices.measures.activation_figures import activation_parts
+from keras_practices.measures.activation_figures import joined_parts
 from keras_practices.measures.capture import activation_name
 from keras_practices.measures.capture import open_layers
 from keras_practices.measures.capture import rematerialized
@@ -103,22 +103,19 @@ class StepFigures:
         return call
 
     @contextlib.contextmanager
-    def opened(self, seen=None, *, calls=True, trace=None, carried=False):
+    def opened(self, seen=None, **how):
         """Begins a step in this thread, or goes on with one.
 
         Args:
             seen: What an earlier context of the same step yielded.
-            calls: Bool. Whether outputs of layers are caught.
-            trace: Function that tells in which graph or trace it is called. Outputs
-                of another one than that of the step cannot be used in the step.
-            carried: Bool. Whether what is caught will be carried out of this trace.
+            **how: What `StepCatch.open` takes.
 
         Yields:
             What the hooks catch.
         """
         seen = seen or StepCatch(self)
         with self.noting("activations"):
-            seen.open(calls=calls, trace=trace, carried=carried)
+            seen.open(**how)
         outer = getattr(self._local, "seen", None)
         self._local.seen = seen
         try:
@@ -181,23 +178,22 @@ class StepFigures:
         return StepLayout(entries, sizes, self._owners, dict(self._activations))
 
     def _layer_parts(self, seen):
-        outputs = {}
-        for layer, rows in seen.outputs():
-            outputs.setdefault(id(layer), (layer, []))[1].append(rows)
+        found = {}
+        for layer, parts in seen.parts():
+            found.setdefault(id(layer), (layer, []))[1].append(parts)
         for layer in seen.elsewhere.values():
-            if id(layer) not in outputs:
+            if id(layer) not in found:
                 what = f"activations of layer {layer.name!r}"
                 self._faults.setdefault(what, _ELSEWHERE)
         scalars, flags = {}, []
         names = {id(layer): name for name, layer in self._layers.items()}
-        for layer, calls in outputs.values():
+        for layer, calls in found.values():
             name = names.get(id(layer), layer.name)
             self._activations[name] = activation_name(layer)
-            with self.noting(f"activations of layer {name!r}"):
-                found = activation_parts(layer, calls)
-                if "active" in found:
-                    flags.append(([("active", name)], found.pop("active")))
-                scalars |= {(figure, name): value for figure, value in found.items()}
+            parts = joined_parts(calls)
+            if "active" in parts:
+                flags.append(([("active", name)], parts.pop("active")))
+            scalars |= {(figure, name): value for figure, value in parts.items()}
         if not scalars:
             return []
         return [(list(scalars), backend.stacked(list(scalars.values()))), *flags]

@@ -1,5 +1,6 @@
 """What a sampled step of a large model needs beside a plain one."""
 
+import gc
 import sys
 
 import keras
@@ -42,3 +43,30 @@ def test_memory_does_not_grow_with_the_model(monkeypatch):
         model.fit(x, y, batch_size=4, verbose=0, callbacks=callbacks)
     plain, sampled = needed.values()
     assert plain < sampled < plain + 0.01 * weights + 8 * MB
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="the others free what is not needed"
+)
+def test_no_output_is_kept_until_the_update():
+    """Some rows of a tensor are a view of PyTorch's, which keeps all of it."""
+    torch = sys.modules["torch"]
+    held = []
+
+    class Looking(keras.optimizers.SGD):
+        def apply(self, grads, trainable_variables=None):
+            alive = [x for x in gc.get_objects() if type(x) is torch.Tensor]
+            sizes = [tensor.untyped_storage().nbytes() for tensor in alive]
+            held.append(sizes.count(output))
+            return super().apply(grads, trainable_variables)
+
+    rows, units = 32, 701
+    output = 4 * rows * units
+    hidden = [layers.Dense(units, activation="relu") for _ in range(3)]
+    model = keras.Sequential([keras.Input((5,)), *hidden, layers.Dense(3)])
+    model.compile(Looking(0.01), "mse")
+    x, y = np.ones((2 * rows, 5), "float32"), np.ones((2 * rows, 3), "float32")
+    monitor = TrainingMonitor(every=1, overhead=1.0)
+    model.fit(x, y, batch_size=rows, verbose=0, callbacks=[monitor])
+    assert held == [0, 0]
+    assert all(sample["layers"] for sample in monitor.record.samples)
