@@ -3,19 +3,22 @@
     python benchmarks/monitor_memory.py --backend jax torch --model mlp wide
     python benchmarks/monitor_memory.py --backend jax --long 100000
 
-Every figure comes from processes of their own, half of them with a monitor, in turns:
-the difference of the two medians. The first columns are what the system shows of a
-process (`VmRSS`, `VmHWM`): after its first fit, at the worst moment of that fit, in
-which everything is compiled, and at the worst moment of a later fit. How much freed
-memory the C library keeps is part of them and differs from one process to the next.
-The last column is free of it: in a process whose C library keeps nothing, what the
-worst moment of a later fit takes above its begin.
+Every figure comes from processes of their own, in turns with a monitor and without:
+the difference of the two medians. The probe has as many rows as a batch.
+
+What counts is told by processes whose C library keeps nothing: what the worst moment
+of a later fit takes above its begin, and what is in use after the first fit, which is
+mostly compiled programs. Beside the latter stands what Keras's own train step takes
+when it is compiled a second time, without any monitor: less than that no second
+program can take. The last columns are what the system shows of a process (`VmRSS`
+after its first fit, `VmHWM`). Freed memory that the C library keeps is part of them.
 
 `--long` shows whether memory is flat over one long fit of a very small model; there
 freed memory is given back, on both sides, before it is weighed.
 """
 
 import argparse
+import ctypes
 import gc
 import json
 import pathlib
@@ -32,13 +35,17 @@ from monitor_overhead import say
 
 VARIANTS = ("bare", "ours")
 FIGURES = ("held", "first", "later")
+# Without a monitor too, but for a second program of Keras's own step.
+TWICE = "twice"
 STEPS = 40
 LATER_FITS = 5
-# glibc gives each block of this size back at once, and has one heap for all threads.
+# glibc gives each block of this size back at once, and has one heap for all threads,
+# of Python's objects too.
 KEEPS_NOTHING = {
     "MALLOC_MMAP_THRESHOLD_": "65536",
     "MALLOC_TRIM_THRESHOLD_": "65536",
     "MALLOC_ARENA_MAX": "1",
+    "PYTHONMALLOC": "malloc",
 }
 
 
@@ -55,6 +62,22 @@ def forget_peak():
     pathlib.Path("/proc/self/clear_refs").write_text("5")
 
 
+class MallocFigures(ctypes.Structure):
+    """What glibc's `mallinfo2` returns."""
+
+    _names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks"
+    _fields_ = [(name, ctypes.c_size_t) for name in [*_names.split(), "keepcost"]]
+
+
+def in_use():
+    """Returns MB that were taken of the C library and not given back to it."""
+    ask = ctypes.CDLL(None).mallinfo2
+    ask.restype = MallocFigures
+    gc.collect()
+    found = ask()
+    return (found.uordblks + found.hblkhd) / 2**20
+
+
 def child(arguments, folder):
     """Returns the figures of one process."""
     # Keras is imported here, in a process that has its backend.
@@ -62,6 +85,7 @@ def child(arguments, folder):
     from monitor_child import Bench
     from networks import NETWORKS
 
+    from keras_practices._core.fit_internals import made_by_keras
     from keras_practices._core.memory import give_back
     from keras_practices.callbacks import TrainingMonitor
 
@@ -84,14 +108,22 @@ def child(arguments, folder):
     steps = bench.resize(arguments.long or STEPS, 2)
     callbacks = []
     if arguments.child == "ours":
-        callbacks.append(TrainingMonitor(folder, probe=bench.probe))
+        probe = tuple(rows[: bench.batch] for rows in bench.probe)
+        callbacks.append(TrainingMonitor(folder, probe=probe))
     found = {"mb": sum(w.nbytes for w in bench.model.get_weights()) / 2**20}
     if arguments.long:
         weigh = Weigh(steps)
         bench.fit([*callbacks, weigh])
         return {**found, "long": weigh.held}
     bench.fit(callbacks)
-    found.update(held=memory(), first=memory("VmHWM"))
+    if arguments.child == TWICE:
+        model = bench.model
+        # Kept as the monitor keeps it; around a new function, or JAX knows it already.
+        first, step = model.train_function, model.train_step
+        model.train_function = made_by_keras(model, lambda *args: step(*args))
+        bench.fit()
+        return {"use": in_use(), "programs": len({first, model.train_function})}
+    found.update(held=memory(), first=memory("VmHWM"), use=in_use())
     peaks, needs = [], []
     for _ in range(LATER_FITS):
         gc.collect()
@@ -119,19 +151,25 @@ def started(arguments, backend, model, variant, *, keeps_nothing=False):
     return json.loads(done.stdout.strip().rsplit("\n", 1)[-1])
 
 
-def difference(found, figure):
-    """MB more with a monitor: of medians over processes."""
-    bare, ours = (np.median([one[figure] for one in found[v]]) for v in VARIANTS)
-    return float(ours - bare)
+def difference(found, figure, variant="ours"):
+    """MB more than without a monitor: of medians over processes."""
+    bare, other = (
+        np.median([one[figure] for one in found[v]]) for v in ("bare", variant)
+    )
+    return float(other - bare)
 
 
 def measure(arguments, backend, model):
     """Returns the figures of all processes of one network."""
     found = {"backend": backend, "model": model}
-    for kind, rounds in (("usual", arguments.rounds), ("exact", 1)):
-        found[kind] = {variant: [] for variant in VARIANTS}
+    plan = (
+        ("usual", arguments.rounds, VARIANTS),
+        ("exact", 1, (*VARIANTS, TWICE)),
+    )
+    for kind, rounds, variants in plan:
+        found[kind] = {variant: [] for variant in variants}
         for number in range(rounds):
-            for variant in VARIANTS:
+            for variant in variants:
                 exact = kind == "exact"
                 one = started(arguments, backend, model, variant, keeps_nothing=exact)
                 found[kind][variant].append(one)
@@ -141,9 +179,11 @@ def measure(arguments, backend, model):
 
 def row(found):
     """One line of the table."""
-    usual, mb = found["usual"], found["usual"]["bare"][0]["mb"]
-    values = [difference(usual, figure) for figure in FIGURES]
-    values.append(difference(found["exact"], "need"))
+    usual, exact = found["usual"], found["exact"]
+    mb = exact["bare"][0]["mb"]
+    values = [difference(exact, figure) for figure in ("need", "use")]
+    values.append(difference(exact, "use", TWICE))
+    values += [difference(usual, figure) for figure in FIGURES]
     cells = " | ".join(f"{value:+.1f}" for value in values)
     allowed = 8 + 0.01 * mb
     return f"| {found['backend']} | {found['model']} | {allowed:.1f} | {cells} |"
@@ -168,7 +208,7 @@ def parse(words):
     parser.add_argument("--rounds", type=int, default=3, help="processes of each kind")
     parser.add_argument("--long", type=int, nargs="?", const=100_000, metavar="STEPS")
     parser.add_argument("--json", type=pathlib.Path, help="file for all raw figures")
-    parser.add_argument("--child", choices=VARIANTS, help=argparse.SUPPRESS)
+    parser.add_argument("--child", choices=(*VARIANTS, TWICE), help=argparse.SUPPRESS)
     parser.add_argument("--keeps-nothing", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args(words)
     arguments.passed_on = words
@@ -190,8 +230,9 @@ def main():
         return
     print("MB more with a monitor\n")
     print(
-        "| backend | network | allowed | after the first fit | at its worst moment | "
-        "at a later fit's | what a later fit needs |\n|---|---|---|---|---|---|---|",
+        "| backend | network | allowed | a later fit needs | in use after the first | "
+        "Keras's own step again | held after the first fit | at its worst moment | "
+        "at a later fit's |\n|---|---|---|---|---|---|---|---|---|",
         flush=True,
     )
     for backend in arguments.backend:
