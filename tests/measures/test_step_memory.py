@@ -69,4 +69,5 @@ def test_no_output_is_kept_until_the_update():
     monitor = TrainingMonitor(every=1, overhead=1.0)
     model.fit(x, y, batch_size=rows, verbose=0, callbacks=[monitor])
     assert held == [0, 0]
-    assert all(sample["layers"] for sample in monitor.record.samples)
+    # How many of the two steps are sampled depends on what the first has cost.
+    assert {len(sample["layers"]) for sample in monitor.record.samples} == {4}
