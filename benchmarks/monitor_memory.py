@@ -6,9 +6,9 @@
 Every figure comes from processes of their own, in turns with a monitor and without:
 the difference of the two medians. The probe has as many rows as a batch.
 
-What counts is told by processes whose C library keeps nothing: what the worst moment
-of a later fit takes above its begin, and what is in use after the first fit, which is
-mostly compiled programs. Beside the latter stands what Keras's own train step takes
+What counts is told by processes whose C library keeps nothing, and where Python's
+garbage is collected after each step: what the worst moment of a later fit takes above
+its begin, and what is in use after the first fit, which is mostly compiled programs. Beside the latter stands what Keras's own train step takes
 when it is compiled a second time, without any monitor: less than that no second
 program can take. The last columns are what the system shows of a process (`VmRSS`
 after its first fit, `VmHWM`). Freed memory that the C library keeps is part of them.
@@ -89,6 +89,13 @@ def child(arguments, folder):
     from keras_practices._core.memory import give_back
     from keras_practices.callbacks import TrainingMonitor
 
+    class Collect(keras.callbacks.Callback):
+        """Leaves no garbage: on PyTorch a whole step's may wait for the collector."""
+
+        def on_train_batch_end(self, batch, logs=None):
+            """Collects it."""
+            gc.collect()
+
     class Weigh(keras.callbacks.Callback):
         """Notes the memory held at ten points of a fit."""
 
@@ -106,7 +113,7 @@ def child(arguments, folder):
 
     bench = Bench(NETWORKS[arguments.model[0]])
     steps = bench.resize(arguments.long or STEPS, 2)
-    callbacks = []
+    callbacks = [Collect()] if arguments.keeps_nothing else []
     if arguments.child == "ours":
         probe = tuple(rows[: bench.batch] for rows in bench.probe)
         callbacks.append(TrainingMonitor(folder, probe=probe))

@@ -117,7 +117,8 @@ def watched_apply(optimizer, watch):
             # depend on us, and this trace is made again before it is run.
             kept = []
         # Entries that are picked after the update would keep a copy of all of them.
-        with tf.control_dependencies(kept):
+        # One node for all: else each operation of the update gets an edge from each.
+        with tf.control_dependencies([tf.group(*kept)] if kept else []):
             return original(given, trainable_variables)
 
     return "apply", apply
