@@ -6,12 +6,13 @@
 Every figure comes from processes of their own, in turns with a monitor and without:
 the difference of the two medians. The probe has as many rows as a batch.
 
-What counts is told by processes whose C library keeps nothing, and where Python's
-garbage is collected after each step: what the worst moment of a later fit takes above
-its begin, and what is in use after the first fit, which is mostly compiled programs. Beside the latter stands what Keras's own train step takes
-when it is compiled a second time, without any monitor: less than that no second
-program can take. The last columns are what the system shows of a process (`VmRSS`
-after its first fit, `VmHWM`). Freed memory that the C library keeps is part of them.
+What counts is told by processes whose C library keeps nothing: what the worst moment
+of a later fit takes above its begin, where Python's garbage is collected after each
+step, and what is in use after the first fit, which is mostly compiled programs. Beside
+the latter stands what Keras's own train step takes when it is compiled a second time,
+without any monitor: less than that no second program can take. The last columns are
+what the system shows of a process (`VmRSS` after its first fit, `VmHWM`). Freed memory
+that the C library keeps is part of them.
 
 `--long` shows whether memory is flat over one long fit of a very small model; there
 freed memory is given back, on both sides, before it is weighed.
@@ -92,9 +93,17 @@ def child(arguments, folder):
     class Collect(keras.callbacks.Callback):
         """Leaves no garbage: on PyTorch a whole step's may wait for the collector."""
 
+        def on_train_begin(self, logs=None):
+            """Has no later collection look at what is there already."""
+            gc.freeze()
+
         def on_train_batch_end(self, batch, logs=None):
-            """Collects it."""
+            """Collects what the step has left."""
             gc.collect()
+
+        def on_train_end(self, logs=None):
+            """Lets everything be looked at again."""
+            gc.unfreeze()
 
     class Weigh(keras.callbacks.Callback):
         """Notes the memory held at ten points of a fit."""
@@ -113,7 +122,7 @@ def child(arguments, folder):
 
     bench = Bench(NETWORKS[arguments.model[0]])
     steps = bench.resize(arguments.long or STEPS, 2)
-    callbacks = [Collect()] if arguments.keeps_nothing else []
+    callbacks = []
     if arguments.child == "ours":
         probe = tuple(rows[: bench.batch] for rows in bench.probe)
         callbacks.append(TrainingMonitor(folder, probe=probe))
@@ -133,6 +142,8 @@ def child(arguments, folder):
         return {"use": in_use()}
     found.update(held=memory(), first=memory("VmHWM"), use=in_use())
     peaks, needs = [], []
+    if arguments.keeps_nothing:
+        callbacks.append(Collect())
     for _ in range(LATER_FITS):
         gc.collect()
         if arguments.keeps_nothing:

@@ -282,7 +282,14 @@ def train_function(model, train_step):
 
 def shaped(tensor, *shape):
     """Returns a tensor in float32 and in another shape."""
-    return tf.reshape(tf.cast(tensor, tf.float32), shape)
+    tensor = tf.cast(tensor, tf.float32)
+    has = tensor.shape
+    # Each node of a graph takes some 10 KB.
+    if has.rank == len(shape) and all(
+        w in (-1, d) for d, w in zip(has, shape, strict=True)
+    ):
+        return tensor
+    return tf.reshape(tensor, shape)
 
 
 def joined(tensors):
@@ -319,7 +326,8 @@ def alive(rows):
 
 def square_sum(tensor):
     """Returns the sum of the squares of a tensor, by the quickest of the ways."""
-    return 2 * tf.nn.l2_loss(tensor)
+    half = tf.nn.l2_loss(tensor)
+    return half + half  # a factor would be one more node of the graph each time
 
 
 def replicas():

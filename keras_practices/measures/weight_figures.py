@@ -74,7 +74,9 @@ def _update_sums(seen, i, new, size):
     norm = backend.square_sum(kept if stride == 1 else new)
     part = new if stride == 1 else new[::stride]
     # Last: this uses up what was kept.
-    update = backend.square_distance(kept, part) * (size / kept.shape[0])
+    update = backend.square_distance(kept, part)
+    if stride > 1:
+        update = update * (size / kept.shape[0])
     return {("weight_norm", i): norm, ("update_norm", i): update}
 
 
@@ -101,16 +103,14 @@ def _counted(norms, tensors):
 
 
 def _groups(sizes):
-    """Yields lists of indices that follow each other, each of few weights or one."""
+    """Yields lists of indices that follow each other, up to the next large one."""
     group, held = [], 0
     for i, size in enumerate(sizes):
-        if group and held + size > LARGE:
-            yield group
-            group, held = [], 0
         group.append(i)
         held += size
-    if group:
-        yield group
+        if held > LARGE or i == len(sizes) - 1:
+            yield group
+            group, held = [], 0
 
 
 def _not_finite(tensor):
@@ -120,6 +120,8 @@ def _not_finite(tensor):
 def _few(flat):
     """Evenly spread entries: enough for a histogram over the samples of an epoch."""
     size = int(flat.shape[0])
+    if size <= GRADIENT_ENTRIES:
+        return flat
     stride = coprime(max(1, size // GRADIENT_ENTRIES), size)
     return flat[: stride * GRADIENT_ENTRIES : stride]
 

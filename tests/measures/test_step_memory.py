@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from keras import layers
 
+from keras_practices._core import backend
 from keras_practices.callbacks import TrainingMonitor
+from keras_practices.measures.step_figures import StepFigures
 
 MB = 10**6
 
@@ -71,3 +73,23 @@ def test_no_output_is_kept_until_the_update():
     assert held == [0, 0]
     # How many of the two steps are sampled depends on what the first has cost.
     assert {len(sample["layers"]) for sample in monitor.record.samples} == {4}
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="the others have no such edges"
+)
+def test_the_edges_of_a_graph_grow_with_its_nodes():
+    """One from each weight to each node of the update would be their product."""
+    tf = sys.modules["tensorflow"]
+    hidden = [layers.Dense(3, activation="relu") for _ in range(20)]
+    model = keras.Sequential([keras.Input((5,)), *hidden])
+    model.compile("adam", "mse")
+    rows = np.ones((8, 5), "float32"), np.ones((8, 3), "float32")
+    model.fit(*rows, verbose=0)
+    figures = StepFigures(model)
+    sampled = backend.watched_train_step(model, figures)
+    with figures.hooked():
+        graph = tf.function(sampled).get_concrete_function(rows).graph
+    nodes = graph.get_operations()
+    assert [op for op in nodes if op.type == "L2Loss"]  # it does measure
+    assert sum(len(op.control_inputs) for op in nodes) < len(nodes)
