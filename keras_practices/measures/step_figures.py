@@ -29,9 +29,9 @@ class StepFigures:
     While a step is traced (on PyTorch: run) hooks catch gradients, weights before the
     update and the outputs of every layer with an activation. All of it is reduced to
     one small vector on the device; `read` turns the vector into figures. The update of
-    a model of more than a million weights is estimated from that many evenly spread
-    entries, beside the norm of the new weights, so that the memory of a sample does not
-    grow with the model.
+    a model of more than a million weights is estimated from a quarter of a million
+    evenly spread entries, beside the norm of the new weights, so that the memory of a
+    sample does not grow with the model.
 
     Layers of a `RematScope` are left out: their forward pass is run again inside the
     gradient.

@@ -8,8 +8,9 @@ from keras_practices._core import backend
 
 # Entries of each gradient that are kept for its histogram.
 GRADIENT_ENTRIES = 256
-# Weights of a model that are kept over the update (4 MB), and the size up to which a
-# variable is kept as a whole: of ten biases no part will do.
+# A model of up to so many weights (4 MB) is kept as a whole over the update; of a
+# larger one a quarter as many entries are, and small variables: of ten biases no part
+# will do.
 KEPT_WEIGHTS = 2**20
 KEPT_WHOLE = 2**12
 # Gradients of more entries than this (1 MB) are measured one by one: what is measured
@@ -133,9 +134,9 @@ def kept_stride(size, total):
         size: Number of its entries.
         total: Number of those of the whole model.
     """
-    if size <= KEPT_WHOLE:
+    if size <= KEPT_WHOLE or total <= KEPT_WEIGHTS:
         return 1
-    return coprime(-(-total // KEPT_WEIGHTS), size)
+    return coprime(-(-4 * total // KEPT_WEIGHTS), size)
 
 
 def coprime(stride, size):

@@ -381,7 +381,7 @@ def test_the_update_of_a_large_model(large, monkeypatch):
     for line in monitor.record.samples:
         for path, found in line["weights"].items():
             whole = "bias" in path and "wide" not in path
-            # One entry of seven is kept; without the factor of that it would be less
+            # One entry of thirteen is kept; without the factor of that it would be less
             # than half.
             rel = 1e-4 if whole else 0.2
             expected = 0.1 * found["gradient_norm"]
