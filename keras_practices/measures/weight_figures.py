@@ -122,7 +122,7 @@ def _few(flat):
     """Evenly spread entries: enough for a histogram over the samples of an epoch."""
     size = int(flat.shape[0])
     if size <= GRADIENT_ENTRIES:
-        return flat
+        return flat  # a slice of all of it would be nodes of a graph for nothing
     stride = coprime(max(1, size // GRADIENT_ENTRIES), size)
     return flat[: stride * GRADIENT_ENTRIES : stride]
 
@@ -136,7 +136,7 @@ def kept_stride(size, total):
     """
     if size <= KEPT_WHOLE or total <= KEPT_WEIGHTS:
         return 1
-    return coprime(-(-4 * total // KEPT_WEIGHTS), size)
+    return coprime(math.ceil(4 * total / KEPT_WEIGHTS), size)
 
 
 def coprime(stride, size):
