@@ -181,13 +181,9 @@ def difference(found, figure, variant="ours"):
 def measure(arguments, backend, model):
     """Returns the figures of all processes of one network."""
     found = {"backend": backend, "model": model}
-    plan = (
-        ("usual", arguments.rounds, VARIANTS),
-        ("exact", 1, (*VARIANTS, TWICE)),
-    )
-    for kind, rounds, variants in plan:
+    for kind, variants in (("usual", VARIANTS), ("exact", (*VARIANTS, TWICE))):
         found[kind] = {variant: [] for variant in variants}
-        for number in range(rounds):
+        for number in range(arguments.rounds):
             for variant in variants:
                 exact = kind == "exact"
                 one = started(arguments, backend, model, variant, keeps_nothing=exact)
