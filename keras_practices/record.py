@@ -258,7 +258,7 @@ class Record:
         values: list[float] = []
         for line in self.of_kind("steps"):
             epochs.extend(line["epoch"])
-            values.extend(float(value) for value in line[name])
+            values.extend(map(float, line[name]))
         return epochs, values
 
 

@@ -222,12 +222,12 @@ class CallTap:
         return self._alike is not None and self._alike.sure
 
     def mean_of(self, result):
-        """Returns the loss in the logs."""
-        return float(result["loss"])
+        """Returns the loss in the logs: many are read faster than one at a time."""
+        return result["loss"]
 
     def between(self, means):
         """Returns `(what after gives, rate)` of the steps that had these means."""
-        rate = self._alike.rate
+        rate, means = self._alike.rate, [float(mean) for mean in means]
         return [((m, n, True), rate) for m, n in self._alike.between(means)]
 
     def again(self, given, error):

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import sys
 import time
+import weakref
 from typing import Any
 
 from keras_practices._core import backend
@@ -78,6 +79,7 @@ class WatchedFunction:
         self._means = []
         self._quick = 0
         self._sure = False
+        self._reader = weakref.ref(self)
         self._due = 0.0
         self._tap_seconds = 0.0
         self._times = StepTimes()
@@ -162,12 +164,14 @@ class WatchedFunction:
 
     def __call__(self, *args):
         """Takes one step; arguments and result are those of Keras's function."""
-        if not self.of_this_fit():
-            # An exception ended the `fit` we were made for.
-            self.close()
-            return self.plain(*args)
-        if is_train_on_batch(sys._getframe(1)):
-            return self.plain(*args)
+        # Who reads on in the rows of this epoch is this `fit`: no need to look.
+        if not (self._sure and args[-1] is self._reader()):
+            if not self.of_this_fit():
+                # An exception ended the `fit` we were made for.
+                self.close()
+                return self.plain(*args)
+            if is_train_on_batch(sys._getframe(1)):
+                return self.plain(*args)
         try:
             return self._step(args)
         except backend.end_of_data():
@@ -186,8 +190,13 @@ class WatchedFunction:
         """Takes a step; most find nothing due and cost some microseconds."""
         if self._quick and not self._touched and time.perf_counter() < self._due:
             self._quick -= 1
-            if self._sure:
-                return self._unread_step(args)
+            if self._sure:  # the loss in the logs is enough
+                result = self.plain(*args)
+                try:
+                    self._means.append(self._tap.mean_of(result))
+                except Exception as error:
+                    self._fail(error)
+                return result
             try:
                 given, rate, _ = self._tap.before(args, False)
             except Exception as error:
@@ -200,17 +209,6 @@ class WatchedFunction:
                 self._fail(error)
             return result
         return self._planned_step(args)
-
-    def _unread_step(self, args):
-        """Takes a step of which the loss in the logs is enough."""
-        result = self.plain(*args)
-        busy = time.perf_counter()
-        try:
-            self._means.append(self._tap.mean_of(result))
-        except Exception as error:
-            self._fail(error)
-        self.seconds += time.perf_counter() - busy
-        return result
 
     def _look_back(self):
         """Finds out what was not read of the last steps, before it is overwritten."""
@@ -234,6 +232,9 @@ class WatchedFunction:
             tapped = time.thread_time() - tapped
             # What is sure of the next steps may be so from here on: an epoch begins.
             self._count_quick(sampled, ahead, left)
+            # Not kept alive: it may hold rows of an epoch that was interrupted.
+            with contextlib.suppress(TypeError):  # of a list's there is none
+                self._reader = weakref.ref(args[-1])
             if timed:
                 backend.wait_for(args)
         self.seconds += time.thread_time() - busy

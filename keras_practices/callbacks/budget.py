@@ -13,7 +13,7 @@ GRACE_OF_SAMPLES = 0.05
 PLANNED_PART = 0.4
 # Parts of it that samples get, and what is done once an epoch, however much else there
 # is to do.
-LEAST_OF_SAMPLES = 0.1
+LEAST_OF_SAMPLES = 0.05
 LEAST_OF_EPOCHS = 0.4
 
 

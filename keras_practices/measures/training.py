@@ -44,13 +44,15 @@ def measure_training(record, *, floor=None, chance=None, class_weighted=False):
     positions, losses = record.curve("loss")
     if not losses:
         return None
+    # As arrays: while training runs this is asked at every epoch.
+    losses, rates = np.array(losses), np.array(record.curve("learning_rate")[1])
+    steady = rates[np.isfinite(rates)]
     numbers = record.step_numbers
     bad = _first_not_finite(record, numbers, losses)
     of_epochs, probes = _of_epochs(record), _probe_losses(record)
     if class_weighted:
         of_epochs["probe_losses"], probes, chance = [], [], None
     start, last = _start_and_last(probes, losses)
-    _, rates = record.curve("learning_rate")
     fit = record.start.get("fit", {})
     per_epoch, epochs = fit.get("steps_per_epoch"), fit.get("epochs")
     return {
@@ -68,9 +70,11 @@ def measure_training(record, *, floor=None, chance=None, class_weighted=False):
         **of_epochs,
         **measure_curve(positions, losses),
         "update_ratio": _median_update_ratio(record),
-        "learning_rate": max((r for r in rates if math.isfinite(r)), default=None),
-        "rate_faded_at": _faded_at(numbers, rates),
-        "rate_negative_at": _negative_at(numbers, rates),
+        "learning_rate": float(steady.max()) if steady.size else None,
+        "rate_faded_at": _faded_at(numbers, rates, steady.max(initial=0.0)),
+        "rate_negative_at": _negative_at(
+            numbers, rates, np.abs(steady).max(initial=0.0)
+        ),
         "floor": floor,
         "chance": chance,
         **measure_gradients(record),
@@ -80,17 +84,15 @@ def measure_training(record, *, floor=None, chance=None, class_weighted=False):
     }
 
 
-def _faded_at(numbers, rates):
-    peak = max((rate for rate in rates if math.isfinite(rate)), default=0.0)
-    seen = [place for place, rate in enumerate(rates) if not rate < _FADED * peak]
-    last = seen[-1] if seen and peak > 0 else len(rates)
+def _faded_at(numbers, rates, peak):
+    seen = np.flatnonzero(~(rates < _FADED * peak))
+    last = seen[-1] if seen.size and peak > 0 else len(rates)
     return numbers[last + 1] if last + 1 < len(numbers) else None
 
 
-def _negative_at(numbers, rates):
-    peak = max((abs(rate) for rate in rates if math.isfinite(rate)), default=0.0)
-    pairs = zip(numbers, rates, strict=True)
-    return next((step for step, rate in pairs if rate < -_FADED * peak), None)
+def _negative_at(numbers, rates, peak):
+    below = np.flatnonzero(rates < -_FADED * peak)
+    return numbers[below[0]] if below.size else None
 
 
 def _first_not_finite(record, numbers, losses):
@@ -98,8 +100,7 @@ def _first_not_finite(record, numbers, losses):
 
     On TensorFlow a cross-entropy can be a finite 0 while every weight is NaN.
     """
-    pairs = zip(numbers, losses, strict=True)
-    steps = [step for step, loss in pairs if not math.isfinite(loss)][:1]
+    steps = [numbers[place] for place in np.flatnonzero(~np.isfinite(losses))[:1]]
     for sample in record.samples:
         shares = [w.get("finite", 1.0) for w in sample.get("weights", {}).values()]
         if shares and float(min(shares)) < 1:

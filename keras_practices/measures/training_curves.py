@@ -18,7 +18,7 @@ def measure_curve(positions, losses):
 
     Args:
         positions: List of positions in epochs, one a loss, rising.
-        losses: List of batch losses.
+        losses: List or array of batch losses.
 
     Returns:
         Dict with `curve` (means over up to 20 pieces of equal length), `median_curve`
@@ -31,9 +31,9 @@ def measure_curve(positions, losses):
         a share of the fall from the highest piece to the lowest: a third for a
         straight line, near 0 on a plateau).
     """
-    finite = [math.isfinite(loss) for loss in losses]
-    length = finite.index(False) if False in finite else len(losses)
-    values = np.asarray(losses[:length], dtype=np.float64)
+    values = np.asarray(losses, dtype=np.float64)
+    length = next(iter(np.flatnonzero(~np.isfinite(values)).tolist()), len(values))
+    values = values[:length]
     pieces = np.array_split(values, min(POINTS, length)) if length else []
     curve = [float(piece.mean()) for piece in pieces]
     empty = dict.fromkeys(("noise", "fall", "late_fall", "late_error", "late_share"))

@@ -242,6 +242,53 @@ def test_a_history_that_is_used_again_is_a_new_fit_all_the_same(model):
     assert not isinstance(model.train_function, WatchedFunction)
 
 
+class Late(keras.callbacks.Callback):
+    """Does something in the middle of steps that are all alike."""
+
+    def __init__(self, does):
+        super().__init__()
+        self.does = does
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == 40:
+            self.does(self.model)
+
+
+class Knowing(Listener):
+    """Knows the length of an epoch, of which one step is sampled."""
+
+    def __init__(self):
+        super().__init__(every=48)
+
+    def steps_left(self):
+        return 48 - len(self.steps) % 48
+
+
+def interrupt(_):
+    raise KeyboardInterrupt
+
+
+def test_the_quickest_steps_too_are_those_of_their_own_fit(model):
+    stale = Knowing()
+    watch = Watch(stale)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, watch, Late(interrupt), batch_size=1)
+    model.train_on_batch(X[:1], Y[:1])
+    watch.function.deliver()
+    assert len(stale.steps) == 40
+
+
+def test_a_batch_between_the_quickest_steps_is_none_of_them(model):
+    listener = Knowing()
+
+    def train(model):
+        model.train_on_batch(X[:1], Y[:1])
+
+    fit(model, Watch(listener), Late(train), batch_size=1, epochs=2)
+    assert len(listener.steps) == 2 * 48
+    assert listener.said == []
+
+
 # --- time --------------------------------------------------------------------------
 
 
