@@ -7,8 +7,8 @@ variants; in each round a variant has another one of them. In each round all are
 together, twenty steps of one, then of the next, in an order shuffled anew (`turns.py`):
 a machine that slows down for a while slows all.
 The time of a fit is divided by the mean of the two bare fits of its round. Printed are
-the median of these ratios and their quartiles; `bare again` shows how far two equal
-fits lie apart. CPU time is that of all threads. A first round is left out.
+the median of these ratios, their quartiles and their mean; `bare again` shows how far
+two equal fits lie apart. CPU time is that of all threads. A first round is left out.
 
 The first fit of each variant, some steps, compiles and is not in the ratios; by how
 much it is longer than a bare fit stands in a column of its own. One monitor is used in
@@ -85,8 +85,14 @@ def ratios(rounds, name, clock):
 
 
 def spread(values):
+    """Median and quartiles, and the mean.
+
+    One of several equal models may be slower than the others, by some percent. Over as
+    many rounds as there are models each variant has each of them once: in the mean
+    that cancels, in the median it does not.
+    """
     low, middle, high = np.percentile(values, [25, 50, 75])
-    return f"{middle:.3f} ({low:.3f}–{high:.3f})"
+    return f"{middle:.3f} ({low:.3f}–{high:.3f}), mean {np.mean(values):.3f}"
 
 
 def table(result):
