@@ -146,8 +146,8 @@ def test_what_is_done_once_an_epoch_takes_no_sample_away(clock):
         (0.3, GRACE_OF_SAMPLES, 0),
         # 0.178 of a step, spread over 30, is 0.6 %: what 0.2 % leave of 0.8 %.
         (0.178, 0.2, 30),
-        (0.178, 0.7, 89),  # 0.1 % would be left: they get 0.2 % all the same
-        (0.178, 5.0, 89),
+        (0.178, 0.75, 178),  # 0.05 % would be left: they get 0.1 % all the same
+        (0.178, 5.0, 178),
         (0.001, 0.6, 1),
     ],
 )
