@@ -79,7 +79,7 @@ class WatchedFunction:
         self._means = []
         self._quick = 0
         self._sure = False
-        self._reader = weakref.ref(self)
+        self._reader = weakref.ref(self)  # of no epoch yet
         self._due = 0.0
         self._tap_seconds = 0.0
         self._times = StepTimes()

@@ -32,7 +32,8 @@ def measure_curve(positions, losses):
         straight line, near 0 on a plateau).
     """
     values = np.asarray(losses, dtype=np.float64)
-    length = next(iter(np.flatnonzero(~np.isfinite(values)).tolist()), len(values))
+    finite = np.isfinite(values)
+    length = len(values) if finite.all() else int(finite.argmin())
     values = values[:length]
     pieces = np.array_split(values, min(POINTS, length)) if length else []
     curve = [float(piece.mean()) for piece in pieces]
