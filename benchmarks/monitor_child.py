@@ -183,11 +183,18 @@ def measure(arguments, bench, makers, names):
     # made first: where a seed is set TensorFlow prepares anew what it had compiled.
     benches = {name: Bench(bench.network) for name in names}
     first, rounds, failed = {}, [], {}
+    workers = Workers()
+
+    def alone(name, callbacks):
+        # In the model's own thread, as later: what a library prepares, it keeps there.
+        bench = benches[name]
+        return workers.submit(id(bench), lambda: bench.fit(callbacks)).result()
+
     for name in names:
         benches[name].resize(FIRST_STEPS, 1)
         with warnings.catch_warnings(record=True) as caught:
             try:
-                first[name] = benches[name].fit(makers[name]())
+                first[name] = alone(name, makers[name]())
             except Exception as error:  # one variant that fails leaves the others
                 text = str(error).strip() or type(error).__name__
                 failed[name] = f"{type(error).__name__}: {text.splitlines()[0]}"
@@ -199,14 +206,15 @@ def measure(arguments, bench, makers, names):
             if warning.category.__name__ == "KerasPracticesWarning"
         ]
         if "ours" in names and not name.startswith("ours"):
-            benches[name].fit(makers["ours"]())  # it will carry the monitor as well
+            alone(name, makers["ours"]())  # it will carry the monitor as well
         benches[name].take_rows_of(bench)
         say(f"  first fit of {name}: {first[name]['wall']:.1f} s")
     names, models = list(first), [benches[name] for name in first]
-    order, shuffled, workers = list(first), random.Random(0), Workers()
-    # The first round is left out: in it the threads are new.
+    order, shuffled = list(first), random.Random(0)
+    # The first round is left out: in it much is done for the first time.
     for number in range(arguments.rounds + 1):
-        # Two equal models may differ by some percent: none belongs to one variant.
+        # Two equal models may differ by some percent, and so may two threads: none
+        # belongs to one variant.
         place = number % len(models)
         carried = dict(zip(names, models[place:] + models[:place], strict=True))
         shuffled.shuffle(order)
@@ -222,7 +230,9 @@ def in_turns(benches, makers, order, workers):
     def fit(name):
         return lambda: benches[name].fit(makers[name](), turns.clocks)
 
-    turns = Turns({name: fit(name) for name in order}, workers)
+    # A thread belongs to a model: what it holds of the heap is the same in each fit.
+    threads = {name: id(benches[name]) for name in order}
+    turns = Turns({name: fit(name) for name in order}, workers, threads)
     for name in order:
         benches[name].step.turns = turns
     with_own_clocks(turns)

@@ -23,14 +23,16 @@ class Workers:
     """Keeps one thread for each name, over many rounds.
 
     What libraries keep for a thread (oneDNN its compiled sums, say) would be made anew
-    in a new one, and whoever needs more of it would look slower.
+    in a new one, and whoever needs more of it would look slower. And a thread has its
+    own part of the heap: by where things lie in it, equal fits differ by some percent,
+    round after round.
     """
 
     def __init__(self):
         self._pools = {}
 
     def submit(self, name, function):
-        """Runs a function in the thread of that name; returns its future."""
+        """Runs a function in the thread of that name; returns its `Future`."""
         if name not in self._pools:
             self._pools[name] = concurrent.futures.ThreadPoolExecutor(1)
         return self._pools[name].submit(function)
@@ -42,10 +44,12 @@ class Turns:
     Args:
         functions: Dict name → function without arguments, in the order of the turns.
         workers: The `Workers` that run them.
+        threads: Dict name → which of the threads of `workers` it runs in.
     """
 
-    def __init__(self, functions, workers):
+    def __init__(self, functions, workers, threads):
         self._order = list(functions)
+        self._threads = threads
         self._functions = functions
         self._workers = workers
         self._condition = threading.Condition()
@@ -57,10 +61,11 @@ class Turns:
 
     def run(self):
         """Runs all; what they return is in `results`, what they raise in `failed`."""
-        concurrent.futures.wait(
-            self._workers.submit(name, functools.partial(self._run, name))
-            for name in self._order
-        )
+        started = [
+            self._workers.submit(thread, functools.partial(self._run, name))
+            for name, thread in self._threads.items()
+        ]
+        concurrent.futures.wait(started)
 
     def clocks(self):
         """Seconds of this thread's turns: wall time, CPU time of the process."""
