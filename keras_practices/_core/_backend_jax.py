@@ -146,6 +146,7 @@ class CallTap:
         self._traced = model.jit_compile and not model.run_eagerly
         self._rate = None
         self._passed_on = None
+        self._weigh = None
 
     @property
     def settled(self):
@@ -175,18 +176,20 @@ class CallTap:
         if self._rate_at is not None:
             self._passed_on = state[2][self._rate_at]
         mean, loss = self._mean, logs.get("loss")
+        if self._weigh is not None:
+            # The common case, first: after a step none of our code is in the cache.
+            return loss, float(self._weigh(self._rows)), False
         if not mean.settled:
             known = None if loss is None else float(loss)
             states = [self._total_and_count(state, m) for m in mean.trackers]
-            return loss, mean.look(known, states, self._rows), True
+            weight = mean.look(known, states, self._rows)
+            self._weigh = mean.weigh
+            return loss, weight, True
         if not mean.trackers:
             return loss, None, False
-        weight = mean.weight_of(self._rows)
-        if weight is None:
-            # A copy: the next step is given the state to write into.
-            count = state[3][self._places[id(mean.trackers[0])][1]]
-            return loss, jnp.copy(count), True
-        return loss, weight, False
+        # A copy: the next step is given the state to write into.
+        count = state[3][self._places[id(mean.trackers[0])][1]]
+        return loss, jnp.copy(count), True
 
     def again(self, given, error):
         """Returns arguments to repeat a call with, None where a step was run."""

@@ -106,7 +106,12 @@ class LossMean:
         Args:
             rows: List of the rows of each batch in the call.
         """
-        return None if self._weight is None else float(self._weight(rows))
+        return None if self.weigh is None else float(self.weigh(rows))
+
+    @property
+    def weigh(self):
+        """Function of the rows of a call, its weight; None where there is none."""
+        return self._weight if self.settled and self.trackers else None
 
 
 def _same(one, other):

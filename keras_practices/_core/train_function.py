@@ -27,14 +27,14 @@ MOST_NOTES = 100
 MOST_SECONDS = 1.0
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class Step:
     """One call of the train function: scalars that are still on the device."""
 
     loss: Any
     weight: Any
-    rate: Any
     cumulative: bool
+    rate: Any
     base: Any = None
     vector: Any = None
 
@@ -67,18 +67,14 @@ class WatchedFunction:
         self._make_figures = make_figures
         self._history = model.history
         self._listeners = []
-        self._figures = None
-        self._instrumented = None
+        self._figures = self._instrumented = None
         self._cannot_sample = False
         trackers, rate = loss_trackers(model), rate_variable(model.optimizer)
         self._tap = backend.call_tap(model, rate, trackers)
         self._epochs = None
         self._touched = True
-        self._wanting = []
-        self._notes = []
-        self._means = []
-        self._quick = 0
-        self._sure = False
+        self._wanting, self._notes, self._means = [], [], []
+        self._quick, self._sure = 0, False
         self._reader = weakref.ref(self)  # of no epoch yet
         self._due = 0.0
         self._tap_seconds = 0.0
@@ -165,7 +161,7 @@ class WatchedFunction:
     def __call__(self, *args):
         """Takes one step; arguments and result are those of Keras's function."""
         # Who reads on in the rows of this epoch is this `fit`: no need to look.
-        if not (self._sure and args[-1] is self._reader()):
+        if args[-1] is not self._reader():
             if not self.of_this_fit():
                 # An exception ended the `fit` we were made for.
                 self.close()
@@ -258,7 +254,7 @@ class WatchedFunction:
             loss, weight, cumulative = self._tap.after(result)
             if settled and not touched:
                 self._tap_seconds = tapped + time.thread_time() - busy
-            self._tell(Step(loss, weight, rate, cumulative, base), sampled, vector)
+            self._tell(Step(loss, weight, cumulative, rate, base), sampled, vector)
         self.seconds += time.thread_time() - busy
         return result
 
@@ -268,8 +264,9 @@ class WatchedFunction:
         with self._failing():
             self._look_back()
         notes, self._notes = self._notes, []
-        for (loss, weight, cumulative), rate in notes:
-            self._tell(Step(loss, weight, rate, cumulative), False, None)
+        steps = [Step(*known, rate) for known, rate in notes]
+        for listener in tuple(self._listeners):
+            self._tell_one(listener, steps)
 
     def _sample(self, given):
         """Takes a step with the instrumented function, or with the other one."""
@@ -308,11 +305,14 @@ class WatchedFunction:
             self._cannot_sample = vector is None
         sample = dataclasses.replace(step, vector=vector) if sampled else step
         for listener in tuple(self._listeners):
-            wanted = listener in self._wanting
-            try:
-                listener.took_step(sample if wanted else step, self._figures)
-            except Exception as error:
-                self._dismiss(listener, error)
+            self._tell_one(listener, [sample if listener in self._wanting else step])
+
+    def _tell_one(self, listener, steps):
+        try:
+            for step in steps:
+                listener.took_step(step, self._figures)
+        except Exception as error:
+            self._dismiss(listener, error)
 
     # --- sampling ------------------------------------------------------------
 

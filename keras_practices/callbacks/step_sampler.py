@@ -77,7 +77,8 @@ class StepSampler:
     # --- what the train function tells ---------------------------------------
 
     def steps_to_sample(self):
-        """Number of steps before the next one that is to be sampled."""
+        """Writes what is due; number of steps before the next that is to be sampled."""
+        self._write_due()
         ahead = self._next_sample - self.steps
         if ahead > 0:
             return ahead
@@ -94,7 +95,7 @@ class StepSampler:
         return -(-(self._steps_per_epoch - self.batches) // self._execution)
 
     def took_step(self, step, figures):
-        """Notes a step; writes what is due."""
+        """Notes a step."""
         self.steps += 1
         executed = self._execution
         if self._steps_per_epoch:
@@ -108,7 +109,6 @@ class StepSampler:
         if step.vector is not None:
             self._samples.append((self.steps, self.batches, step.vector, figures))
             self._next_sample = self._step_after()
-        self._write_due()
 
     def _write_due(self):
         """Writes in blocks, and nothing that the device may still compute."""
@@ -118,7 +118,7 @@ class StepSampler:
         if samples > SAMPLES_A_BLOCK or (samples > 1 and late):
             self._write_samples(keep=1)
         if steps >= STEPS_A_LINE + IN_FLIGHT or (steps > IN_FLIGHT and late):
-            self._write_steps(keep=IN_FLIGHT)
+            self._write_steps(keep=IN_FLIGHT if late else steps - STEPS_A_LINE)
         if late:
             self._written = now
 
@@ -180,7 +180,7 @@ class StepSampler:
             first=first,
             epoch=[self._position(place) for place in places],
             loss=[short(loss) for loss in losses],
-            learning_rate=[short(rate) for rate in rates],
+            learning_rate=shorts(rates),
         )
 
     def _write_samples(self, keep=0):
@@ -223,6 +223,12 @@ def short_table(table):
         name: {key: short(value) for key, value in figures.items()}
         for name, figures in table.items()
     }
+
+
+def shorts(values):
+    """Floats, many of them equal, with seven digits each."""
+    known = {value: short(value) for value in set(values)}
+    return [known[value] for value in values]
 
 
 def short(value):

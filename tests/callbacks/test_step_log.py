@@ -147,7 +147,7 @@ def test_a_mean_that_was_written_is_given_with_the_step():
     log = StepLog(shared_model())
     one, two = steps_of([3.0, 5.0], [8, 8])
     base = (90.0, 10.0)  # ten rows with a mean of 9
-    after = Step((90 + 8 * 5) / 18, 8.0, 0.1, False, base)
+    after = Step((90 + 8 * 5) / 18, 8.0, False, 0.1, base)
     for step in (one, after):
         log.add(step, 0, 1)
     np.testing.assert_allclose(log.take()[1], [3.0, 5.0])
@@ -207,7 +207,7 @@ def test_memory_does_not_grow_with_the_steps(tmp_path, steps, steps_per_epoch):
         if sampler.steps_to_sample() == 0:
             vector, samples = np.float32(number), samples + 1
         loss = np.float32("nan") if number == bad else np.float32(1.0)
-        sampler.took_step(Step(loss, None, 0.1, False, None, vector), figures)
+        sampler.took_step(Step(loss, None, False, 0.1, None, vector), figures)
         waiting = max(waiting, len(sampler._log))
         held = max(held, len(sampler._samples))
     sampler.flush()
