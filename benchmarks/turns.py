@@ -23,9 +23,9 @@ class Workers:
     """Keeps one thread for each name, over many rounds.
 
     What libraries keep for a thread (oneDNN its compiled sums, say) would be made anew
-    in a new one, and whoever needs more of it would look slower. And a thread has its
-    own part of the heap: by where things lie in it, equal fits differ by some percent,
-    round after round.
+    in a new one, and whoever needs more of it would look slower. And equal fits in two
+    threads may differ by some percent, round after round, most likely by where things
+    lie in a thread's part of the heap.
     """
 
     def __init__(self):
